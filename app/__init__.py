@@ -1,0 +1,1 @@
+"""Accord for its users: the command line. No mathematics lives here."""
