@@ -25,7 +25,7 @@ class RequestError(AccordError):
     """What was asked cannot be done as asked."""
 
 
-class ReferenceError(RequestError):  # noqa: A001 - the built-in of that name is about weak references
+class ReferenceError(RequestError):
     """A model or probe reference that has no meaning."""
 
 

@@ -48,7 +48,9 @@ class ModelRef:
             return cls(scheme, rest)  # type: ignore[arg-type]  # narrowed by the membership test above
         name, at, revision = rest.partition("@")
         if not _HUB_ID.fullmatch(name) or (at and not _REVISION.fullmatch(revision)) or ".." in rest:
-            raise ReferenceError(f"{text!r} is not a hub model's name; write {scheme}:ORG/NAME or {scheme}:ORG/NAME@REVISION")
+            raise ReferenceError(
+                f"{text!r} is not a hub model's name; write {scheme}:ORG/NAME or {scheme}:ORG/NAME@REVISION"
+            )
         return cls(scheme, name, revision or None)  # type: ignore[arg-type]
 
     def __str__(self) -> str:

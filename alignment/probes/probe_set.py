@@ -3,51 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, TypeVar
 
 import numpy as np
-from PIL import Image
 
 from alignment.errors import ProbeError
+from alignment.probes.image_item import ImageItem
+
+__all__ = ["ImageItem", "Item", "Kind", "Modality", "ProbeSet", "Side"]
 
 Modality = Literal["text", "image", "array"]
 Kind = Literal["text", "image", "paired", "array"]
 Side = Literal["a", "b"]
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class ImageItem:
-    """One image, read when it is needed.
-
-    Attributes:
-        name: what an error calls it (a file's name).
-        read: returns its encoded bytes (PNG, JPEG, …), the same at each call.
-    """
-
-    name: str
-    read: Callable[[], bytes]
-
-    def open(self) -> Image.Image:
-        """Returns the decoded image, RGB; transparency is laid over white.
-
-        Raises:
-            ProbeError: if its bytes are not a whole image.
-        """
-        try:
-            with Image.open(io.BytesIO(self.read())) as image:
-                image.load()
-                if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-                    rgba = image.convert("RGBA")
-                    white = Image.new("RGBA", rgba.size, "white")
-                    return Image.alpha_composite(white, rgba).convert("RGB")
-                return image.convert("RGB")
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise ProbeError(f"image {self.name!r} cannot be decoded ({error}); replace or remove it") from error
 
 
 Item = str | ImageItem | np.ndarray  # what an Encoder of modality text, image, array takes
@@ -85,7 +56,7 @@ class ProbeSet:
         if len(set(self.ids)) != len(self.ids):
             seen: set[str] = set()
             twice = next(i for i in self.ids if i in seen or seen.add(i))  # type: ignore[func-returns-value]
-            raise ProbeError(f"probe set {self.name!r} has the id {twice!r} more than once; ids must be unique")
+            raise ProbeError(f"probe set {self.name!r} has the id {twice!r} more than once; give each row its own id")
         columns = {"texts": self.texts, "images": self.images, "targets": self.targets, **self.vectors}
         for column, values in columns.items():
             if values is not None and len(values) != len(self.ids):
@@ -124,7 +95,11 @@ class ProbeSet:
         raise ProbeError(f"probe set {self.name!r} has {have} but the model takes {modality}; choose another of either")
 
     def sample(self, count: int | None, seed: int) -> ProbeSet:
-        """Returns `count` items drawn without replacement by `seed`, in the set's own order; the whole set if it has no more."""
+        """Returns `count` items drawn without replacement by `seed`, in the set's own order; all if it has no more.
+
+        Raises:
+            ProbeError: if `count` is less than 1.
+        """
         if count is None or count >= len(self):
             return self
         if count < 1:

@@ -1,0 +1,185 @@
+"""Files of activations: `.npz` and `.safetensors`, one 2-D array `[items, width]` a layer.
+
+The order of layers is the metadata key `layers` (a JSON list), else the natural order of the names. `ids` is an
+optional 1-D array of integers or strings; safetensors holds no strings, so string ids stand in its metadata as JSON.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from alignment.activations.data import Activations, Origin
+from alignment.errors import ActivationsError, WorkError
+
+_SUFFIXES = ".npz or .safetensors"
+
+
+def read_activations(path: str | Path) -> Activations:
+    """Returns the activations in a file.
+
+    Raises:
+        ActivationsError: if it is missing, not such a file, or holds object arrays, NaN or Inf.
+    """
+    path = Path(path)
+    readers = {".npz": _read_npz, ".safetensors": _read_safetensors}
+    if path.suffix not in readers:
+        raise ActivationsError(f"{path} is not a file of activations: its name must end in {_SUFFIXES}")
+    if not path.is_file():
+        raise ActivationsError(f"there is no file {path}; write one with `accord extract` or numpy.savez")
+    arrays, order, ids = readers[path.suffix](path)
+    names = _layer_order(path, list(arrays), order)
+    origin = Origin(f"features:{path}", _fingerprint([(name, arrays[name]) for name in names], ids))
+    read = Activations(tuple(names), tuple(arrays[name] for name in names), ids, origin)
+    for name, value in zip(read.layers, read.values, strict=True):
+        bad = ~torch.isfinite(value).all(dim=1)
+        if bad.any():
+            row = int(bad.nonzero()[0])
+            raise ActivationsError(
+                f"{path}: layer {name!r} has NaN or Inf in row {row}; remove that item on both sides"
+            )
+    return read
+
+
+def write_activations(activations: Activations, path: str | Path) -> None:
+    """Writes `.npz` or `.safetensors`, whole or not at all.
+
+    Raises:
+        ActivationsError: if the name has another ending, or the format cannot hold the dtype.
+        WorkError: if the file cannot be written (a full disk).
+    """
+    path = Path(path)
+    check_writable(path)
+    arrays = dict(zip(activations.layers, (v.cpu().contiguous() for v in activations.values), strict=True))
+    if "ids" in arrays or "layers" in arrays:
+        raise ActivationsError(f"{path}: a layer cannot be called 'ids' or 'layers', which the file uses itself")
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".accord-") as folder:
+            draft = Path(folder, path.name)
+            if path.suffix == ".npz":
+                _write_npz(draft, arrays, activations)
+            else:
+                metadata = {"layers": json.dumps(activations.layers)}
+                if activations.ids is not None:
+                    metadata["ids"] = json.dumps(activations.ids)
+                save_file(arrays, draft, metadata)
+            draft.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise WorkError(f"{path} could not be written ({error}); free some space or choose another folder") from error
+
+
+def check_writable(path: Path) -> None:
+    """Checks the name and folder of a file to write, before any work.
+
+    Raises:
+        ActivationsError: if the ending is not one of a file of activations, or its folder does not exist.
+    """
+    if path.suffix not in (".npz", ".safetensors"):
+        raise ActivationsError(f"cannot write {path}: its name must end in {_SUFFIXES}")
+    if not path.parent.is_dir():
+        raise ActivationsError(f"cannot write {path}: there is no folder {path.parent}")
+
+
+def _write_npz(path: Path, arrays: dict[str, Tensor], activations: Activations) -> None:
+    if any(value.dtype == torch.bfloat16 for value in arrays.values()):
+        raise ActivationsError(f"{path}: .npz holds no bfloat16; write .safetensors")
+    members: dict[str, Any] = {name: value.numpy() for name, value in arrays.items()}
+    members["layers"] = np.array(json.dumps(activations.layers))
+    if activations.ids is not None:
+        members["ids"] = np.array(activations.ids)
+    with path.open("wb") as file:  # np.savez would add to a name; a handle is taken as it is
+        np.savez(file, allow_pickle=False, **members)
+
+
+def _read_npz(path: Path) -> tuple[dict[str, Tensor], list[str] | None, tuple[str, ...] | None]:
+    arrays: dict[str, Tensor] = {}
+    order: list[str] | None = None
+    ids: tuple[str, ...] | None = None
+    try:
+        with np.load(path, allow_pickle=False) as members:
+            for name in members.files:
+                value = members[name]
+                if name == "layers" and value.dtype.kind == "U":
+                    order = _json_names(path, "layers", value.item()) if value.ndim == 0 else value.tolist()
+                elif name == "ids" and value.ndim == 1 and value.dtype.kind in "iuU":
+                    ids = tuple(str(i) for i in value.tolist())
+                elif value.dtype.kind != "f" or value.dtype.itemsize > 8:
+                    raise ActivationsError(
+                        f"{path}: {name!r} holds {value.dtype}; write float16, float32 or float64, one array a layer"
+                    )
+                else:
+                    arrays[name] = torch.from_numpy(np.ascontiguousarray(value.astype(value.dtype.newbyteorder("="))))
+    except ActivationsError:
+        raise
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
+        if "pickle" in str(error) or "Object arrays" in str(error):
+            raise ActivationsError(
+                f"{path} holds object arrays or pickles, which are never loaded; save plain float arrays"
+            ) from error
+        raise ActivationsError(f"{path} is not a readable .npz file ({error})") from error
+    return arrays, order, ids
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], list[str] | None, tuple[str, ...] | None]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except (SafetensorError, OSError) as error:
+        raise ActivationsError(f"{path} is not a readable .safetensors file ({error})") from error
+    order = _json_names(path, "layers", metadata["layers"]) if "layers" in metadata else None
+    ids = tuple(_json_names(path, "ids", metadata["ids"])) if "ids" in metadata else None
+    rows = arrays.get("ids")
+    if rows is not None and rows.ndim == 1 and not rows.is_floating_point():
+        ids = tuple(str(i) for i in arrays.pop("ids").tolist())
+    return arrays, order, ids
+
+
+def _json_names(path: Path, key: str, text: str) -> list[str]:
+    try:
+        names = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ActivationsError(f"{path}: the metadata key {key!r} is not JSON ({error})") from error
+    if not isinstance(names, list):
+        raise ActivationsError(f"{path}: the metadata key {key!r} must be a JSON list of names")
+    return [str(name) for name in names]
+
+
+def _layer_order(path: Path, names: list[str], order: list[str] | None) -> list[str]:
+    if order is None:
+        return sorted(names, key=natural)
+    if sorted(order) != sorted(names):
+        raise ActivationsError(
+            f"{path}: the key 'layers' names {order}, but the arrays are {sorted(names, key=natural)}"
+        )
+    return order
+
+
+def natural(name: str) -> list[tuple[bool, int, str]]:
+    """Returns a sort key that puts "layer.2" before "layer.10".
+
+    >>> sorted(["layer.10", "layer.2", "embeddings"], key=natural)
+    ['embeddings', 'layer.2', 'layer.10']
+    """
+    parts = re.split(r"(\d+)", name)
+    return [(not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
+
+
+def _fingerprint(arrays: list[tuple[str, Tensor]], ids: tuple[str, ...] | None) -> str:
+    digest = hashlib.sha256(b"accord-features-1")
+    digest.update(json.dumps(ids).encode())
+    for name, value in arrays:
+        digest.update(json.dumps([name, str(value.dtype), list(value.shape)]).encode())
+        digest.update(value.contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

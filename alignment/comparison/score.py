@@ -1,0 +1,148 @@
+"""score(): from two sets of activations to a report."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib import metadata
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from alignment.activations import Activations, require_same_items
+from alignment.calibration import against_chance, maximum, null_scores
+from alignment.comparison.request import Progress, Scoring, place
+from alignment.metrics import MetricChoice
+from alignment.preprocessing import prepare
+from alignment.report import AlignmentReport, Best, Grid, MetricResult, ReportWarning
+from alignment.views import Views
+
+_PACKAGES = ("accord", "torch", "transformers", "tokenizers", "numpy", "pillow")
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """Reports no progress."""
+
+
+def score(
+    a: Activations, b: Activations, scoring: Scoring | None = None, *, progress: Progress = silent
+) -> AlignmentReport:
+    """Returns how alike two sets of activations of the same items are.
+
+    Args:
+        a: one side.
+        b: the other; row i of both is the same item.
+        scoring: how to compare; None takes the defaults.
+        progress: called with the stage (`score`, `calibrate`), how much is done, of how much.
+
+    Raises:
+        RequestError: if the two do not hold the same items, or too few for a metric.
+    """
+    scoring = scoring or Scoring()
+    chosen = [side.select(layers) for side, layers in zip((a, b), scoring.layers, strict=True)]
+    asked = {"a": a.origin.reference, "b": b.origin.reference, **scoring.to_dict()}
+    return measure(chosen[0], chosen[1], scoring, {"request": asked}, progress)
+
+
+def measure(
+    a: Activations, b: Activations, scoring: Scoring, provenance: Mapping[str, Any], progress: Progress
+) -> AlignmentReport:
+    """Returns the report on two sets of activations that hold just the layers wanted.
+
+    Raises:
+        RequestError: if the two do not hold the same items, or too few for a metric.
+    """
+    require_same_items(a, b)
+    scoring.require_items(len(a))
+    device = place(scoring.device)
+    progress("score", 0, len(scoring.metrics))
+    views = [_views(side, scoring, device) for side in (a, b)]
+    results = []
+    for done, choice in enumerate(scoring.metrics, start=1):
+        results.append(_measure_one(choice, a, b, views, scoring, progress))
+        progress("score", done, len(scoring.metrics))
+    warnings = _findings("a", a, views[0]) + _findings("b", b, views[1]) + _undefined(results, views)
+    made_by = {"model_a": a.origin, "model_b": b.origin, "device": str(device), "dtype": None, **_versions(scoring)}
+    return AlignmentReport(len(a), a.layers, b.layers, tuple(results), tuple(warnings), {**made_by, **provenance})
+
+
+def _views(side: Activations, scoring: Scoring, device: torch.device) -> Views:
+    layers = [prepare(value.to(device), scoring.preprocess) for value in side.values]
+    return Views(layers, budget=scoring.budget)
+
+
+def _measure_one(
+    choice: MetricChoice, a: Activations, b: Activations, views: list[Views], scoring: Scoring, progress: Progress
+) -> MetricResult:
+    metric, count = choice.metric, scoring.calibration.permutations
+    pairing = metric.pair(views[0], views[1], choice.values)
+    usable = torch.outer(views[0].usable, views[1].usable)
+    observed = pairing.observed().masked_fill(~usable, torch.nan)
+    result = MetricResult(choice.key, metric.name, dict(choice.values), metric.range, _grid(observed))
+    if observed.isnan().all():
+        return result
+    row, column = divmod(int(observed.nan_to_num(nan=-torch.inf).argmax()), len(b.layers))
+    top = observed[row, column]
+    best = Best(a.layers[row], b.layers[column], float(top))
+    if not count:
+        return replace(result, best=best)
+    null = null_scores(pairing, len(a), count, seed=scoring.seed, device=top.device, progress=progress)
+    null = null.masked_fill(observed.isnan(), torch.nan)
+    cells, peak = against_chance(observed, null, metric), against_chance(top, maximum(null), metric)
+    return replace(
+        result,
+        null_mean_grid=_grid(cells.mean),
+        calibrated_grid=_grid(cells.calibrated),
+        p_grid=_grid(cells.p),
+        null_method="permutation",
+        best=replace(
+            best,
+            null_mean=float(peak.mean),
+            null_threshold=float(peak.threshold),
+            calibrated=float(peak.calibrated),
+            p_value=float(peak.p),
+        ),
+    )
+
+
+def _grid(values: Float[Tensor, "a b"]) -> Grid:
+    return tuple(
+        tuple(None if value != value else value for value in row) for row in values.tolist()
+    )  # NaN is not itself
+
+
+def _findings(side: str, activations: Activations, views: Views) -> list[ReportWarning]:
+    return [
+        ReportWarning(finding.code, finding.detail, side, layer)
+        for layer, findings in zip(activations.layers, views.findings, strict=True)
+        for finding in findings
+    ]
+
+
+def _undefined(results: list[MetricResult], views: list[Views]) -> list[ReportWarning]:
+    """Returns a warning for each metric with cells that have no meaning for a reason of its own."""
+    explained = (~torch.outer(views[0].usable, views[1].usable)).tolist()
+    warnings = []
+    for result in results:
+        count = sum(
+            value is None and not known
+            for row, reasons in zip(result.grid, explained, strict=True)
+            for value, known in zip(row, reasons, strict=True)
+        )
+        if count:
+            detail = f"{result.key} has no meaning in {count} cells: a layer's dependence on itself is zero or less"
+            warnings.append(ReportWarning("undefined_score", detail))
+    return warnings
+
+
+def _versions(scoring: Scoring) -> dict[str, Any]:
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:  # run from a checkout that is not installed
+            versions[package] = "unknown"
+    return {"versions": versions, "seed": scoring.seed}

@@ -1,0 +1,108 @@
+"""Metric: a function and the facts that its laws are tested by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from alignment.views import Views
+
+Invariance = Literal["orthogonal", "scaling", "translation", "row_scaling"]
+Values = Mapping[str, Any]  # a parameter's name to its value
+
+
+class Pairing(Protocol):
+    """Two stacks of views, brought together once, ready to be scored under any pairing of their items."""
+
+    def observed(self) -> Float[Tensor, "a b"]:
+        """Returns the score of every layer of A against every layer of B, float64; NaN where it has no meaning."""
+
+    def permuted(self, permutation: Int[Tensor, " n"]) -> Float[Tensor, "a b"]:
+        """Returns the same with item i of A paired with item `permutation[i]` of B."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a metric.
+
+    Attributes:
+        name: its name in a request.
+        default: the value it has when it is not given; its type is the parameter's type.
+        summary: one line on what it does.
+        choices: the values allowed, if they are few.
+        minimum: the least number allowed; `exclusive` says that it is itself not allowed.
+    """
+
+    name: str
+    default: int | float | str
+    summary: str
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+    exclusive: bool = False
+
+    def schema(self) -> dict[str, Any]:
+        """Returns its JSON schema."""
+        kind = {int: "integer", float: "number", str: "string"}[type(self.default)]
+        schema: dict[str, Any] = {"type": kind, "default": self.default, "description": self.summary}
+        if self.choices:
+            schema["enum"] = list(self.choices)
+        if self.minimum is not None:
+            schema["exclusiveMinimum" if self.exclusive else "minimum"] = self.minimum
+        return schema
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A similarity of two layers, 1 for equal ones, and what is known of it. Each fact has a law test.
+
+    Attributes:
+        name: its name in a request.
+        title: its name in a figure.
+        family: `neighbours` or `kernel`.
+        summary: its definition in one sentence.
+        reference: the paper.
+        range: the least and the greatest score.
+        symmetric: whether swapping the sides transposes the grid and changes nothing else.
+        invariances: what may be done to one side alone without changing a score: `orthogonal` maps and `scaling` of all
+            features, `translation` of all items, `row_scaling` of single items. Those not listed change it.
+        tolerance: how far a float32 score may be from the float64 definition, on any device, in any blocking.
+        minimum_items: the fewest items that it has a meaning for, given its parameters.
+        pair: brings two stacks of views together.
+        parameters: what can be set.
+    """
+
+    name: str
+    title: str
+    family: Literal["neighbours", "kernel"]
+    summary: str
+    reference: str
+    range: tuple[float, float]
+    symmetric: bool
+    invariances: frozenset[Invariance]
+    tolerance: float
+    minimum_items: Callable[[Values], int]
+    pair: Callable[[Views, Views, Values], Pairing]
+    parameters: tuple[Parameter, ...] = ()
+
+    def facts(self) -> dict[str, Any]:
+        """Returns what `accord metrics` and the service's catalogue print."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "family": self.family,
+            "summary": self.summary,
+            "params": {
+                "type": "object",
+                "properties": {p.name: p.schema() for p in self.parameters},
+                "additionalProperties": False,
+            },
+            "range": list(self.range),
+            "symmetric": self.symmetric,
+            "invariances": sorted(self.invariances),
+            "tolerance": self.tolerance,
+            "reference": self.reference,
+        }

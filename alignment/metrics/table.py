@@ -1,0 +1,78 @@
+"""The metric table: every metric there is, with its facts. The catalogue, the help and the README print from it."""
+
+from __future__ import annotations
+
+from functools import partial
+from types import MappingProxyType
+
+from alignment.errors import UnknownNameError
+from alignment.metrics.facts import Metric, Parameter
+from alignment.metrics.kernel import Cka
+from alignment.metrics.neighbours import MutualKnn
+
+_K = Parameter("k", 10, "how many neighbours an item has", minimum=1)
+_KERNEL = Parameter("kernel", "linear", "linear, or rbf: exp(-d² / 2σ²)", choices=("linear", "rbf"))
+_BANDWIDTH = Parameter(
+    "bandwidth", 1.0, "σ of the rbf kernel, in lower medians of all n² distances", minimum=0, exclusive=True
+)
+
+METRICS = MappingProxyType(
+    {
+        metric.name: metric
+        for metric in (
+            Metric(
+                name="mutual_knn",
+                title="mutual k-nearest neighbours",
+                family="neighbours",
+                summary="mean over items of |kNN_A(i) ∩ kNN_B(i)| / k, by inner product; chance is k / (n - 1)",
+                reference="Huh et al. 2024, arXiv 2405.07987",
+                range=(0.0, 1.0),
+                symmetric=True,
+                invariances=frozenset({"orthogonal", "scaling"}),
+                tolerance=0.0,
+                minimum_items=lambda values: int(values["k"]) + 1,
+                pair=MutualKnn,
+                parameters=(_K,),
+            ),
+            Metric(
+                name="cka",
+                title="centred kernel alignment",
+                family="kernel",
+                summary="HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)), biased: inflated if items are few for the width",
+                reference="Kornblith et al. 2019, arXiv 1905.00414",
+                range=(0.0, 1.0),
+                symmetric=True,
+                invariances=frozenset({"orthogonal", "scaling", "translation"}),
+                tolerance=1e-6,
+                minimum_items=lambda values: 3,
+                pair=partial(Cka, unbiased=False),
+                parameters=(_KERNEL, _BANDWIDTH),
+            ),
+            Metric(
+                name="unbiased_cka",
+                title="unbiased centred kernel alignment",
+                family="kernel",
+                summary="CKA with the U-statistic HSIC: expected 0 without dependence, can be negative",
+                reference="Song et al. 2012, JMLR 13; Kornblith et al. 2019, arXiv 1905.00414",
+                range=(-1.0, 1.0),
+                symmetric=True,
+                invariances=frozenset({"orthogonal", "scaling", "translation"}),
+                tolerance=1e-6,
+                minimum_items=lambda values: 4,
+                pair=partial(Cka, unbiased=True),
+                parameters=(_KERNEL, _BANDWIDTH),
+            ),
+        )
+    }
+)
+
+
+def metric_named(name: str) -> Metric:
+    """Returns the metric of that name.
+
+    Raises:
+        UnknownNameError: if there is none.
+    """
+    if name not in METRICS:
+        raise UnknownNameError("metric", name, METRICS)
+    return METRICS[name]

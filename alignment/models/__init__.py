@@ -1,0 +1,23 @@
+"""Models: from a reference to an encoder, which turns items into one vector a layer."""
+
+from alignment.models.builtin import BuiltinModel, builtin_models
+from alignment.models.encoder import POOLINGS, Encoder, Layer, Modality, Pooling
+from alignment.models.fake import FakeEncoder
+from alignment.models.hub import FakeHub, Hub, HuggingFaceHub
+from alignment.models.load import load_encoder, resolve
+
+__all__ = [
+    "POOLINGS",
+    "BuiltinModel",
+    "Encoder",
+    "FakeEncoder",
+    "FakeHub",
+    "Hub",
+    "HuggingFaceHub",
+    "Layer",
+    "Modality",
+    "Pooling",
+    "builtin_models",
+    "load_encoder",
+    "resolve",
+]

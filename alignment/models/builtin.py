@@ -1,0 +1,85 @@
+"""Built-in models: pretrained ones that ordinary packages carry, so that no model hub is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from alignment.errors import UnknownNameError
+from alignment.models import efficientnet_lite, minilm_l3, minilm_l6
+from alignment.models.encoder import Encoder, Modality
+from alignment.models.placement import Placement
+
+
+@dataclass(frozen=True)
+class BuiltinModel:
+    """A pretrained model that an installed package carries.
+
+    Attributes:
+        name: what follows `builtin:`.
+        title: what it is, for people.
+        modality: what it encodes.
+        licence: of its weights (SPDX).
+        package: what carries it.
+        load: makes the encoder, given where to run it and the cache folder.
+    """
+
+    name: str
+    title: str
+    modality: Modality
+    licence: str
+    package: str
+    load: Callable[[Placement, Path | None], Encoder]
+
+
+_BUILTIN = (
+    BuiltinModel(
+        "minilm-l6",
+        "all-MiniLM-L6-v2, sentence encoder",
+        "text",
+        "Apache-2.0",
+        minilm_l6.PACKAGE,
+        lambda place, _: minilm_l6.load_minilm_l6(place),
+    ),
+    BuiltinModel(
+        "minilm-l3",
+        "paraphrase-MiniLM-L3-v2, sentence encoder",
+        "text",
+        "Apache-2.0",
+        minilm_l3.PACKAGE,
+        minilm_l3.load_minilm_l3,
+    ),
+    *(
+        BuiltinModel(
+            lite.name,
+            f"EfficientNet-Lite{lite.name[-1]}, ImageNet-1k classifier",
+            "image",
+            "Apache-2.0",
+            lite.package,
+            lambda place, cache, lite=lite: efficientnet_lite.load_lite(lite, place, cache),  # type: ignore[misc]
+        )
+        for lite in (efficientnet_lite.LITE0, efficientnet_lite.LITE1)
+    ),
+)
+
+
+def builtin_models() -> tuple[BuiltinModel, ...]:
+    """Returns the table of built-in models.
+
+    >>> [model.name for model in builtin_models()]
+    ['minilm-l6', 'minilm-l3', 'efficientnet-lite0', 'efficientnet-lite1']
+    """
+    return _BUILTIN
+
+
+def builtin_model(name: str) -> BuiltinModel:
+    """Returns the built-in model of that name.
+
+    Raises:
+        UnknownNameError: if there is none.
+    """
+    for model in _BUILTIN:
+        if model.name == name:
+            return model
+    raise UnknownNameError("built-in model", name, (model.name for model in _BUILTIN))

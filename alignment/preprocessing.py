@@ -1,0 +1,106 @@
+"""Clipping and normalising: what is done to a layer's activations before anything is measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from alignment.errors import RequestError
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Both steps of the Platonic Representation Hypothesis's own script, the first in its exact variant.
+
+    Attributes:
+        clip: q in (0, 1]: clamp a layer to plus or minus the order statistic `sort(|x|)[int(q n d)]` of its
+            `n d` values; None leaves them. It works coordinate by coordinate and so is not invariant to rotation.
+        normalize: scale each row to unit Euclidean norm; a row of zeros stays.
+    """
+
+    clip: float | None = 0.95
+    normalize: bool = True
+
+    def __post_init__(self) -> None:
+        if self.clip is not None and not 0 < self.clip <= 1:
+            raise RequestError(f"clip must be above 0 and at most 1, or off, not {self.clip}")
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedLayer:
+    """One layer's preprocessed features, made from the activations as they are asked for.
+
+    The activations themselves stay as they came; features in float32 are for speed, and the same features in float64
+    are there for the few places where float32 cannot decide.
+
+    Attributes:
+        values: the activations, `[n, d]`, on the device that computes.
+        bound: the clipping bound; None for none.
+        norms: what each row is divided by, `[n]` float64; None for nothing.
+    """
+
+    values: Float[Tensor, "n d"]
+    bound: float | None
+    norms: Float[Tensor, " n"] | None
+
+    @property
+    def precision(self) -> torch.dtype:
+        """The dtype that products are formed in: float64 for float64 activations, else float32 (never half)."""
+        return torch.float64 if self.values.dtype == torch.float64 else torch.float32
+
+    def rows(self, index: Int[Tensor, " r"] | slice) -> Float[Tensor, "r d"]:
+        """Returns the features of some items, float64, rounded nowhere before."""
+        rows = self.values[index].double()
+        if self.bound is not None:
+            rows = rows.clamp(-self.bound, self.bound)
+        if self.norms is not None:
+            rows = rows / self.norms[index].unsqueeze(1)
+        return rows
+
+    def blocks(self, size: int = 4096) -> Iterator[tuple[slice, Float[Tensor, "r d"]]]:
+        """Yields the features in float64, some rows at a time."""
+        for start in range(0, len(self.values), size):
+            where = slice(start, min(start + size, len(self.values)))
+            yield where, self.rows(where)
+
+    def features(self, *, centred: bool = False) -> Float[Tensor, "n d"]:
+        """Returns all features in `precision`; `centred` takes each column's mean off, in float64, before rounding."""
+        out = torch.empty_like(self.values, dtype=self.precision)
+        shift = self.mean() if centred else None
+        for where, rows in self.blocks():
+            out[where] = rows if shift is None else rows - shift
+        return out
+
+    def mean(self) -> Float[Tensor, " d"]:
+        """Returns each column's mean, float64."""
+        total = torch.zeros(self.values.shape[1], dtype=torch.float64, device=self.values.device)
+        for _, rows in self.blocks():
+            total += rows.sum(dim=0)
+        return total / len(self.values)
+
+
+def prepare(values: Float[Tensor, "n d"], steps: Preprocessing) -> PreparedLayer:
+    """Returns a layer, ready to be measured, with what its preprocessing needs from the whole of it."""
+    bound = None if steps.clip is None else _order_statistic(values, steps.clip)
+    layer = PreparedLayer(values, bound, None)
+    if not steps.normalize:
+        return layer
+    norms = torch.cat([torch.linalg.vector_norm(rows, dim=1) for _, rows in layer.blocks()])
+    return PreparedLayer(values, bound, torch.where(norms == 0, 1.0, norms))
+
+
+def _order_statistic(values: Float[Tensor, "n d"], q: float) -> float:
+    index = min(math.floor(q * values.numel()), values.numel() - 1)
+    if (
+        values.device.type == "cpu" and values.dtype != torch.bfloat16
+    ):  # numpy's selection is several times torch's here
+        flat = np.abs(values.numpy().reshape(-1))
+        flat.partition(index)
+        return float(flat[index])
+    return float(values.abs().flatten().float().kthvalue(index + 1).values)

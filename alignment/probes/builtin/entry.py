@@ -1,0 +1,27 @@
+"""Builtin: one row of the table of built-in probe sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from alignment.probes.probe_set import Kind, ProbeSet
+
+
+@dataclass(frozen=True)
+class Builtin:
+    """A probe set that needs no file.
+
+    Attributes:
+        name: what follows `builtin:`.
+        title: what it holds, in words.
+        kind: `text`, `image`, `paired` or `array`.
+        licence: its SPDX identifier and the credit that it asks for.
+        load: makes the set and names it as told.
+    """
+
+    name: str
+    title: str
+    kind: Kind
+    licence: str
+    load: Callable[[str], ProbeSet] = field(repr=False)

@@ -1,0 +1,125 @@
+"""AlignmentReport: what a comparison found, as plain frozen data that serialises to the service's `result`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Grid = tuple[tuple[float | None, ...], ...]  # row A, column B; None where a score has no meaning
+
+
+@dataclass(frozen=True)
+class Best:
+    """The layer pair of the highest score, its null that of the maximum over the grid.
+
+    Attributes:
+        layer_a: the layer of A.
+        layer_b: the layer of B.
+        score: its score.
+        interval: of the best score, lower and upper; None where none was made.
+        null_mean: the mean best score of shuffled items.
+        null_threshold: what 95% of shuffled best scores stay at or below.
+        calibrated: 0 at the threshold or below, 1 at the metric's upper bound.
+        p_value: how often shuffled items score as high, the observed pairing counted in.
+    """
+
+    layer_a: str
+    layer_b: str
+    score: float
+    interval: tuple[float, float] | None = None
+    null_mean: float | None = None
+    null_threshold: float | None = None
+    calibrated: float | None = None
+    p_value: float | None = None
+
+
+@dataclass(frozen=True)
+class MetricResult:
+    """One metric over the grid of layers.
+
+    Attributes:
+        key: unique in a report: the name, and the parameters that are not at their default.
+        name: the metric.
+        params: all its parameters.
+        range: the least and the greatest score.
+        grid: scores.
+        null_mean_grid: each cell's mean score over permutations.
+        calibrated_grid: each cell's score, 0 at its own null's threshold and 1 at the upper bound.
+        p_grid: each cell's own p-value, not corrected for there being many cells.
+        null_method: how the nulls were made: `permutation`; None where there is none.
+        best: the best pair; None if no cell has a meaning.
+    """
+
+    key: str
+    name: str
+    params: Mapping[str, Any]
+    range: tuple[float, float]
+    grid: Grid
+    null_mean_grid: Grid | None = None
+    calibrated_grid: Grid | None = None
+    p_grid: Grid | None = None
+    null_method: str | None = None
+    best: Best | None = None
+
+
+@dataclass(frozen=True)
+class ReportWarning:
+    """Something that a reader of the scores must know.
+
+    Attributes:
+        code: what, for programs.
+        detail: what, for people.
+        side: `a` or `b`, where it is about one.
+        layer: the layer, where it is about one.
+    """
+
+    code: str
+    detail: str
+    side: str | None = None
+    layer: str | None = None
+
+
+@dataclass(frozen=True)
+class AlignmentReport:
+    """All that a comparison found, and what is needed to get it again.
+
+    Attributes:
+        samples: how many items were compared.
+        layers_a: the layers of A, the grids' rows.
+        layers_b: the layers of B, their columns.
+        metrics: one result a metric, in the order asked for.
+        warnings: what a reader must know.
+        provenance: models, probe, request, seed, device and versions.
+    """
+
+    samples: int
+    layers_a: tuple[str, ...]
+    layers_b: tuple[str, ...]
+    metrics: tuple[MetricResult, ...]
+    warnings: tuple[ReportWarning, ...]
+    provenance: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the report as the service's `result`: dicts, lists, numbers, text and None alone."""
+        plain: dict[str, Any] = _plain(self)
+        return plain
+
+    def metric(self, key: str) -> MetricResult:
+        """Returns the result of that key.
+
+        Raises:
+            KeyError: if the report has none.
+        """
+        return {result.key: result for result in self.metrics}[key]
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value

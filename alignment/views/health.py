@@ -1,0 +1,71 @@
+"""What is wrong with a layer: findings that make its scores meaningless, or that a reader of them must know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from alignment.preprocessing import PreparedLayer
+
+MOST = 0.5  # a share of the variance above which one item or direction is the layer
+_STEPS = 12  # of power iteration: the share that it finds is a lower bound, near where the answer is above one half
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing found in a layer.
+
+    Attributes:
+        code: what, for programs: `non_finite`, `constant_layer`, `zero_rows` or `massive_activation`.
+        detail: what, for people, with what to do.
+        fatal: whether every score of the layer is without meaning.
+    """
+
+    code: str
+    detail: str
+    fatal: bool = False
+
+
+def examine(layer: PreparedLayer) -> list[Finding]:
+    """Returns what is wrong with a layer, the worst first; nothing for a healthy one."""
+    bad = ~torch.isfinite(layer.values).all(dim=1)
+    if bad.any():
+        row, count = int(bad.nonzero()[0]), int(bad.sum())
+        return [
+            Finding("non_finite", f"{count} items have NaN or Inf, the first in row {row}; try float32", fatal=True)
+        ]
+    findings = []
+    zero = int((layer.values == 0).all(dim=1).sum())
+    if zero:
+        findings.append(Finding("zero_rows", f"{zero} of {len(layer.values)} rows are zero and have no direction"))
+    centred = layer.features(centred=True)
+    lengths = centred.double().square().sum(dim=1)
+    total, whole = lengths.sum(), sum(float(rows.square().sum()) for _, rows in layer.blocks())
+    if float(total) ** 0.5 <= 4 * torch.finfo(layer.values.dtype).eps * whole**0.5:
+        return [
+            Finding("constant_layer", "every item has the same activation, so that nothing can be compared", fatal=True)
+        ]
+    item = float(lengths.max() / total)
+    if item > MOST:
+        detail = f"item {int(lengths.argmax())} alone carries {item:.0%} of the variance: CKA measures little else"
+        return [*findings, Finding("massive_activation", detail)]
+    direction = _leading_share(centred, float(total))
+    if direction > MOST:
+        detail = (
+            f"one direction carries {direction:.0%} of the variance: CKA measures little else; see mutual_knn beside it"
+        )
+        findings.append(Finding("massive_activation", detail))
+    return findings
+
+
+def _leading_share(centred: Float[Tensor, "n d"], total: float) -> float:
+    """Returns a lower bound on the share of the variance along the leading direction."""
+    vector = centred[int(centred.square().sum(dim=1).argmax())]
+    for _ in range(_STEPS):
+        vector = vector / torch.linalg.vector_norm(vector)
+        projected = centred @ vector
+        vector = projected @ centred
+    return float(projected.double().square().sum()) / total

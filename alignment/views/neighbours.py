@@ -1,0 +1,110 @@
+"""Nearest neighbours by inner product, exact in float64 whatever the device and the blocking.
+
+A product in float32 decides nearly all of them. Where it cannot, because two candidates are closer than its rounding,
+the products of those candidates alone are formed again in float64, and what ties there goes to the lower index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from alignment.preprocessing import PreparedLayer
+
+# How far a product of two rows may be off, in units of eps * sqrt(width) * |x| * |y|: rounding errors add up like a
+# random walk. tests/benchmarks/rounding.py prints the largest seen.
+_SLACK = 4.0
+_PAIRS = 1 << 22  # values gathered at a time while products are formed again
+
+
+def nearest_neighbours(layer: PreparedLayer, k: int, *, budget: int) -> Int[Tensor, "n k"]:
+    """Returns each item's k nearest others, nearest first, by inner product of the uncentred features.
+
+    An item is never its own neighbour. Ties go to the lower index wherever the float64 products tie.
+
+    Args:
+        layer: the prepared layer, `[n, d]`.
+        k: how many, at least 1 and at most n - 1.
+        budget: bytes that the products held at once may take.
+    """
+    features = layer.features()
+    n, width = features.shape
+    lengths = torch.linalg.vector_norm(features, dim=1)
+    slack = _SLACK * torch.finfo(features.dtype).eps * width**0.5 * lengths.double() * lengths.max().double()
+    out = torch.empty(n, k, dtype=torch.int64, device=features.device)
+    for rows, products in _products(features, budget):
+        out[rows] = _select(layer, products, rows, k, slack[rows])
+    return out
+
+
+def _products(features: Float[Tensor, "n d"], budget: int) -> Iterator[tuple[slice, Float[Tensor, "r n"]]]:
+    """Yields blocks of rows of `X Xᵀ`, the diagonal at minus infinity so that no item is its own neighbour."""
+    n = len(features)
+    if features.element_size() * n * n <= budget:
+        products = symmetric_product(features)
+        products.fill_diagonal_(-torch.inf)
+        yield slice(0, n), products
+        return
+    step = max(1, budget // (features.element_size() * n))
+    for start in range(0, n, step):
+        rows = slice(start, min(start + step, n))
+        products = features[rows] @ features.T
+        products.diagonal(offset=start).fill_(-torch.inf)
+        yield rows, products
+
+
+def symmetric_product(features: Float[Tensor, "n d"], block: int = 128) -> Float[Tensor, "n n"]:
+    """Returns `X Xᵀ` from its upper triangle alone, which is half the work of the full product."""
+    n = len(features)
+    out = features.new_empty(n, n)
+    for start in range(0, n, block):
+        stop = min(start + block, n)
+        upper = out[start:stop, start:]
+        torch.mm(features[start:stop], features[start:].T, out=upper)
+        out[stop:, start:stop] = upper[:, stop - start :].T
+    return out
+
+
+def _select(
+    layer: PreparedLayer, products: Float[Tensor, "r n"], rows: slice, k: int, slack: Float[Tensor, " r"]
+) -> Int[Tensor, "r k"]:
+    wanted = min(k + 1, products.shape[1] - 1)
+    values, index = products.topk(wanted, dim=1)
+    gaps = values[:, :-1] - values[:, 1:]
+    unsure = (gaps <= 2 * slack.unsqueeze(1)).any(dim=1)
+    chosen = index[:, :k].contiguous()
+    again = unsure.nonzero().squeeze(1)
+    if again.numel():
+        floor = values[again, k - 1].double() - 2 * slack[again]
+        chosen[again] = _decide(layer, products[again], again + rows.start, floor, k)
+    return chosen
+
+
+def _decide(
+    layer: PreparedLayer,
+    products: Float[Tensor, "u n"],
+    items: Int[Tensor, " u"],
+    floor: Float[Tensor, " u"],
+    k: int,
+) -> Int[Tensor, "u k"]:
+    """Returns the neighbours of the rows that float32 left undecided, from float64 products of all that may be one."""
+    row, other = (products >= floor.unsqueeze(1).to(products.dtype).nextafter(products.new_tensor(-torch.inf))).nonzero(
+        as_tuple=True
+    )
+    step = max(1, _PAIRS // layer.values.shape[1])
+    exact = torch.cat(
+        [
+            # a sum along each row and not a matrix product: equal rows then give equal bits, wherever they stand
+            (layer.rows(items[row[at : at + step]]) * layer.rows(other[at : at + step])).sum(dim=1)
+            for at in range(0, len(row), step)
+        ]
+    )
+    order = torch.from_numpy(np.lexsort((other.cpu().numpy(), -exact.cpu().numpy(), row.cpu().numpy()))).to(row.device)
+    row, other = row[order], other[order]
+    first = torch.searchsorted(row, torch.arange(len(items), device=row.device))
+    place = first.unsqueeze(1) + torch.arange(k, device=row.device)
+    return other[place]

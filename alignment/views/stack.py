@@ -1,0 +1,76 @@
+"""Views: one model's layers, with whatever metrics have asked of them, made once and shared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from alignment.preprocessing import PreparedLayer
+from alignment.views.grams import CentredGrams, Kernel
+from alignment.views.health import examine
+from alignment.views.neighbours import nearest_neighbours
+
+GIBIBYTE = 1 << 30
+
+
+class Views:
+    """The views of one model's layers. Each is made when first asked for and kept until `forget`.
+
+    Attributes:
+        layers: the prepared layers, all on one device, each with a row an item. One that has no meaning is replaced by
+            zeros, so that it cannot spoil a product, and `usable` says so.
+        findings: what is wrong with each layer.
+        usable: `[layers]`, false where a layer's scores have no meaning.
+        budget: bytes that any one view may keep; a larger one is made in tiles, with the same result.
+    """
+
+    def __init__(self, layers: Sequence[PreparedLayer], *, budget: int = GIBIBYTE) -> None:
+        self.findings = tuple(tuple(examine(layer)) for layer in layers)
+        fatal = [any(finding.fatal for finding in findings) for findings in self.findings]
+        self.usable = ~torch.tensor(fatal, device=layers[0].values.device)
+        self.layers = tuple(
+            PreparedLayer(torch.zeros_like(layer.values), None, None) if bad else layer
+            for layer, bad in zip(layers, fatal, strict=True)
+        )
+        self.budget = budget
+        self._neighbours: Int[Tensor, "layers n k"] | None = None
+        self._grams: dict[Kernel, CentredGrams] = {}
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    @property
+    def items(self) -> int:
+        """How many items each layer has a row for."""
+        return int(self.layers[0].values.shape[0])
+
+    @property
+    def device(self) -> torch.device:
+        """Where the views are."""
+        return self.layers[0].values.device
+
+    def neighbours(self, k: int) -> Int[Tensor, "layers n k"]:
+        """Returns each item's k nearest others in each layer, nearest first: the start of any longer list."""
+        if self._neighbours is None or self._neighbours.shape[2] < k:
+            nothing = torch.zeros(self.items, k, dtype=torch.int64, device=self.device)
+            self._neighbours = torch.stack(
+                [
+                    nearest_neighbours(layer, k, budget=self.budget) if good else nothing
+                    for layer, good in zip(self.layers, self.usable.tolist(), strict=True)
+                ]
+            )
+        return self._neighbours[:, :, :k]
+
+    def grams(self, kernel: Kernel) -> CentredGrams:
+        """Returns the centred Gram matrices under `kernel`."""
+        if kernel not in self._grams:
+            self._grams[kernel] = CentredGrams(self.layers, kernel, budget=self.budget)
+        return self._grams[kernel]
+
+    def forget(self) -> None:
+        """Lets go of every view, to make room."""
+        self._neighbours = None
+        self._grams.clear()

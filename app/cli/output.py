@@ -1,0 +1,62 @@
+"""The files of a report: report.json, and a CSV and an SVG heatmap a metric."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from alignment.errors import RequestError
+from alignment.report import AlignmentReport, MetricResult, heatmap
+
+
+def check_folder(out: Path | None) -> None:
+    """Checks, before any work, that a folder can be written to.
+
+    Raises:
+        RequestError: if it is a file, or the folder that it would be made in does not exist.
+    """
+    if out is None:
+        return
+    if out.exists() and not out.is_dir():
+        raise RequestError(f"--out {out} is a file; name a folder")
+    if not out.absolute().parent.is_dir():
+        raise RequestError(f"--out {out}: there is no folder {out.absolute().parent} to make it in")
+
+
+def write_report(report: AlignmentReport, out: Path) -> list[Path]:
+    """Writes the files and returns their paths; all of them are made before the first one appears.
+
+    Raises:
+        OSError: if they cannot be written; none is left then.
+    """
+    a, b = (str(report.provenance[side].reference) for side in ("model_a", "model_b"))
+    files = {"report.json": (json.dumps(report.to_dict(), indent=2, allow_nan=False) + "\n").encode()}
+    for result in report.metrics:
+        stem = re.sub(r"[^\w.-]+", "-", result.key)
+        files[f"{stem}.csv"] = grid_csv(result, report.layers_a, report.layers_b).encode()
+        files[f"{stem}.svg"] = heatmap(result, report.layers_a, report.layers_b, a, b)
+    draft = Path(tempfile.mkdtemp(dir=out.absolute().parent, prefix=".accord-"))
+    try:
+        for name, content in files.items():
+            (draft / name).write_bytes(content)
+        out.mkdir(exist_ok=True)
+        for name in files:
+            (draft / name).replace(out / name)
+    finally:
+        shutil.rmtree(draft)
+    return [out / name for name in files]
+
+
+def grid_csv(result: MetricResult, layers_a: tuple[str, ...], layers_b: tuple[str, ...]) -> str:
+    """Returns the grid as CSV: A's layers down, B's across, an empty field where a score has no meaning."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([result.key, *layers_b])
+    for layer, row in zip(layers_a, result.grid, strict=True):
+        writer.writerow([layer, *("" if value is None else repr(value) for value in row)])
+    return text.getvalue()
