@@ -45,13 +45,13 @@ class ModelRef:
         if not colon or scheme not in SCHEMES or not rest:
             raise ReferenceError(f"{text!r} does not name a model; write {_FORMS}")
         if scheme not in ("hf", "timm"):
-            return cls(scheme, rest)  # type: ignore[arg-type]  # narrowed by the membership test above
+            return cls(scheme, rest)
         name, at, revision = rest.partition("@")
         if not _HUB_ID.fullmatch(name) or (at and not _REVISION.fullmatch(revision)) or ".." in rest:
             raise ReferenceError(
                 f"{text!r} is not a hub model's name; write {scheme}:ORG/NAME or {scheme}:ORG/NAME@REVISION"
             )
-        return cls(scheme, name, revision or None)  # type: ignore[arg-type]
+        return cls(scheme, name, revision or None)
 
     def __str__(self) -> str:
         return f"{self.scheme}:{self.name}" + (f"@{self.revision}" if self.revision else "")

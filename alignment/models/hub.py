@@ -83,12 +83,11 @@ class HuggingFaceHub:
 
         try:
             self._probe(model, commit)
-        except HubUnreachableError:
+        except HubUnreachableError as unreachable:
             try:
                 return fetch(offline=True)
             except errors.LocalEntryNotFoundError:
-                pass  # then the first answer stands: there is no hub, and no copy
-            raise
+                raise unreachable from None
         return self._ask(model, commit, fetch)
 
     def _probe(self, model: str, revision: str | None) -> str:

@@ -64,7 +64,9 @@ def load_vision(checkpoint: Checkpoint, config: Any, cls: Any, place: Placement)
 
 
 def _processor(checkpoint: Checkpoint) -> Any:
-    from transformers import AutoImageProcessor
+    # From its own module: without torchvision, transformers 5.17 exports only a stand-in that asks for it, though the
+    # PIL processors need none.
+    from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
     try:
         return AutoImageProcessor.from_pretrained(

@@ -44,8 +44,11 @@ def heatmap(result: MetricResult, layers_a: tuple[str, ...], layers_b: tuple[str
         FigureCanvasSVG(figure)
         axes = figure.add_subplot()
         axes.set_facecolor("white")
-        axes.add_patch(Rectangle((-0.5, -0.5), columns, rows, fill=False, hatch="////", edgecolor="0.8", linewidth=0))
         present = [value for row in values for value in row if not math.isnan(value)]
+        if len(present) < rows * columns:  # what is undefined is drawn as nothing, so that this shows through
+            area = Rectangle((-0.5, -0.5), columns, rows, fill=False, hatch="////", edgecolor="0.7", linewidth=0)
+            area.set_zorder(-1)
+            axes.add_patch(area)
         top = max((abs(value) for value in present), default=1.0) or 1.0
         low = -top if signed else min(0.0, *present) if present else 0.0
         image = axes.imshow(
@@ -67,7 +70,8 @@ def heatmap(result: MetricResult, layers_a: tuple[str, ...], layers_b: tuple[str
             axes.add_patch(
                 Rectangle((at[0] - 0.5, at[1] - 0.5), 1, 1, fill=False, edgecolor="crimson", linewidth=1.6, gid="best")
             )
-        figure.colorbar(image, ax=axes, label=result.key, fraction=0.05)
+        inch = 1 / (width - 2.6)
+        figure.colorbar(image, cax=axes.inset_axes((1 + 0.12 * inch, 0, 0.14 * inch, 1)), label=result.key)
         out = io.BytesIO()
         figure.savefig(out, format="svg", metadata={"Date": None, "Title": f"{result.key}: {a} against {b}"})
     return out.getvalue()
