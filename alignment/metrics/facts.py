@@ -11,7 +11,7 @@ from torch import Tensor
 
 from alignment.views import Views
 
-Invariance = Literal["orthogonal", "scaling", "translation", "row_scaling"]
+Invariance = Literal["orthogonal", "scaling", "translation", "row_scaling", "column_scaling"]
 Values = Mapping[str, Any]  # a parameter's name to its value
 
 
@@ -68,11 +68,16 @@ class Metric:
         range: the least and the greatest score.
         symmetric: whether swapping the sides transposes the grid and changes nothing else.
         invariances: what may be done to one side alone without changing a score: `orthogonal` maps and `scaling` of all
-            features, `translation` of all items, `row_scaling` of single items. Those not listed change it.
+            features, `translation` of all items, `row_scaling` of single items, `column_scaling` of single features.
+            Those not listed change it.
         tolerance: how far a float32 score may be from the float64 definition, on any device, in any blocking.
         minimum_items: the fewest items that it has a meaning for, given its parameters.
         pair: brings two stacks of views together.
         parameters: what can be set.
+        bounded: whether no score leaves the range; else the range is where scores are read.
+        self_score: a layer's score with itself; None where the definition does not fix it.
+        ordered: whether the items' order matters (folds).
+        tiles: whether it can be formed in tiles, when whole matrices do not fit the budget.
     """
 
     name: str
@@ -87,6 +92,10 @@ class Metric:
     minimum_items: Callable[[Values], int]
     pair: Callable[[Views, Views, Values], Pairing]
     parameters: tuple[Parameter, ...] = ()
+    bounded: bool = True
+    self_score: float | None = 1.0
+    ordered: bool = False
+    tiles: bool = True
 
     def facts(self) -> dict[str, Any]:
         """Returns what `accord metrics` and the service's catalogue print."""
@@ -101,6 +110,7 @@ class Metric:
                 "additionalProperties": False,
             },
             "range": list(self.range),
+            "bounded": self.bounded,
             "symmetric": self.symmetric,
             "invariances": sorted(self.invariances),
             "tolerance": self.tolerance,

@@ -21,8 +21,8 @@ _SLACK = 4.0
 _PAIRS = 1 << 22  # values gathered at a time while products are formed again
 
 
-def nearest_neighbours(layer: PreparedLayer, k: int, *, budget: int) -> Int[Tensor, "n k"]:
-    """Returns each item's k nearest others, nearest first, by inner product of the uncentred features.
+def nearest_neighbours(layer: PreparedLayer, k: int, *, budget: int) -> tuple[Int[Tensor, "n k"], Float[Tensor, "n k"]]:
+    """Returns each item's k nearest others, nearest first, by inner product of uncentred features; and the products.
 
     An item is never its own neighbour. Ties go to the lower index wherever the float64 products tie.
 
@@ -35,10 +35,12 @@ def nearest_neighbours(layer: PreparedLayer, k: int, *, budget: int) -> Int[Tens
     n, width = features.shape
     lengths = torch.linalg.vector_norm(features, dim=1)
     slack = _SLACK * torch.finfo(features.dtype).eps * width**0.5 * lengths.double() * lengths.max().double()
-    out = torch.empty(n, k, dtype=torch.int64, device=features.device)
+    chosen = torch.empty(n, k, dtype=torch.int64, device=features.device)
+    values = torch.empty(n, k, dtype=features.dtype, device=features.device)
     for rows, products in _products(features, budget):
-        out[rows] = _select(layer, products, rows, k, slack[rows])
-    return out
+        chosen[rows] = _select(layer, products, rows, k, slack[rows])
+        values[rows] = products.gather(1, chosen[rows])
+    return chosen, values
 
 
 def _products(features: Float[Tensor, "n d"], budget: int) -> Iterator[tuple[slice, Float[Tensor, "r n"]]]:

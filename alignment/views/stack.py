@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from alignment.preprocessing import PreparedLayer
+from alignment.views.edges import Edges
 from alignment.views.grams import CentredGrams, Kernel
 from alignment.views.health import examine
 from alignment.views.neighbours import nearest_neighbours
@@ -36,7 +37,8 @@ class Views:
             for layer, bad in zip(layers, fatal, strict=True)
         )
         self.budget = budget
-        self._neighbours: Int[Tensor, "layers n k"] | None = None
+        self._neighbours: tuple[Int[Tensor, "layers n k"], Float[Tensor, "layers n k"]] | None = None
+        self._edges: dict[int, Edges] = {}
         self._grams: dict[Kernel, CentredGrams] = {}
 
     def __len__(self) -> int:
@@ -54,15 +56,27 @@ class Views:
 
     def neighbours(self, k: int) -> Int[Tensor, "layers n k"]:
         """Returns each item's k nearest others in each layer, nearest first: the start of any longer list."""
-        if self._neighbours is None or self._neighbours.shape[2] < k:
-            nothing = torch.zeros(self.items, k, dtype=torch.int64, device=self.device)
-            self._neighbours = torch.stack(
-                [
-                    nearest_neighbours(layer, k, budget=self.budget) if good else nothing
-                    for layer, good in zip(self.layers, self.usable.tolist(), strict=True)
-                ]
+        return self._nearest(k)[0][:, :, :k]
+
+    def edges(self, k: int) -> Edges:
+        """Returns the neighbourhoods of all layers as one list of edges."""
+        if k not in self._edges:
+            index, products = self._nearest(k)
+            self._edges[k] = Edges.of(index[:, :, :k], products[:, :, :k])
+        return self._edges[k]
+
+    def _nearest(self, k: int) -> tuple[Int[Tensor, "layers n m"], Float[Tensor, "layers n m"]]:
+        if self._neighbours is None or self._neighbours[0].shape[2] < k:
+            nothing = torch.zeros(self.items, k, device=self.device)
+            found = [
+                nearest_neighbours(layer, k, budget=self.budget) if good else (nothing.long(), nothing)
+                for layer, good in zip(self.layers, self.usable.tolist(), strict=True)
+            ]
+            self._neighbours = (
+                torch.stack([index for index, _ in found]),
+                torch.stack([products.double() for _, products in found]),
             )
-        return self._neighbours[:, :, :k]
+        return self._neighbours
 
     def grams(self, kernel: Kernel) -> CentredGrams:
         """Returns the centred Gram matrices under `kernel`."""
@@ -73,4 +87,5 @@ class Views:
     def forget(self) -> None:
         """Lets go of every view, to make room."""
         self._neighbours = None
+        self._edges.clear()
         self._grams.clear()

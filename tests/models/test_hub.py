@@ -1,5 +1,6 @@
 """A hub answers with a commit and a folder, or within seconds with one clear sentence."""
 
+import hashlib
 import http.server
 import json
 import socket
@@ -7,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -19,10 +21,32 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 class Answers(http.server.BaseHTTPRequestHandler):
-    """The API of a hub: `org/known` exists, `org/gated` is gated, nothing else does."""
+    """The API of a hub: `org/known` exists, `org/gated` is gated, nothing else does.
+
+    Attributes:
+        files: what `org/known` holds at its one commit.
+        fetched: the paths that were asked for.
+    """
+
+    files: ClassVar[dict[str, bytes]] = {}
+    fetched: ClassVar[list[str]] = []
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
 
     def do_GET(self) -> None:
-        if self.path == "/api/models/org/known":
+        path = self.path.partition("?")[0]
+        self.fetched.append(path)
+        resolve = f"/org/known/resolve/{COMMIT}/"
+        if path == f"/api/models/org/known/tree/{COMMIT}":
+            rows = [{"type": "file", "path": p, "size": len(b), "oid": "0" * 40} for p, b in self.files.items()]
+            self.answer(200, json.dumps(rows).encode())
+        elif path == f"/api/models/org/known/revision/{COMMIT}":
+            siblings = [{"rfilename": name} for name in self.files]
+            self.answer(200, json.dumps({"id": "org/known", "sha": COMMIT, "siblings": siblings}).encode())
+        elif path.startswith(resolve):
+            self.answer(200, self.files[path.removeprefix(resolve)])
+        elif path == "/api/models/org/known":
             self.answer(200, json.dumps({"id": "org/known", "sha": COMMIT}).encode())
         elif self.path.startswith("/api/models/org/known/revision/"):
             self.answer(404, b"{}", "RevisionNotFound")
@@ -37,9 +61,12 @@ class Answers(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         if code:
             self.send_header("X-Error-Code", code)
+        self.send_header("ETag", f'"{hashlib.sha1(body, usedforsecurity=False).hexdigest()}"')
+        self.send_header("X-Repo-Commit", COMMIT)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
         """Keeps the test's output clean."""
@@ -109,6 +136,29 @@ def test_what_the_hub_says_is_said_in_a_sentence(server: str, tmp_path: Path) ->
     ]:
         with pytest.raises(ModelError, match=words):
             hub.commit(model, revision)
+
+
+def test_a_download_fetches_no_pickle_and_no_code_and_then_needs_no_hub(
+    server: str,
+    closed: str,
+    text_folder: Callable[[str], Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    source = text_folder("bert")
+    good = {file.name: file.read_bytes() for file in source.iterdir()}
+    bad = {"pytorch_model.bin": b"x", "modeling.py": b"x", "onnx/config.json": b"{}", "README.md": b"x"}
+    monkeypatch.setattr(Answers, "files", {**good, **bad})
+    monkeypatch.setattr(Answers, "fetched", [])
+    capfd.readouterr()
+    encoder = load_encoder(ModelRef("hf", "org/known"), hub=HuggingFaceHub(server, tmp_path))
+    assert capfd.readouterr() == ("", "")
+    assert encoder.reference == f"hf:org/known@{COMMIT}"
+    assert encoder.fingerprint == load_encoder(ModelRef("path", str(source))).fingerprint
+    assert not [path for path in Answers.fetched if path.endswith(tuple(bad))]
+    away = load_encoder(ModelRef("hf", "org/known", COMMIT), hub=HuggingFaceHub(closed, tmp_path))
+    assert away.fingerprint == encoder.fingerprint
 
 
 def test_a_fake_hub_resolves_and_downloads(text_folder: Callable[[str], Path]) -> None:
