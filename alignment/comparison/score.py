@@ -117,7 +117,7 @@ def _grid(values: Float[Tensor, "a b"]) -> Grid:
 def _findings(side: str, activations: Activations, views: Views) -> list[ReportWarning]:
     return [
         ReportWarning(finding.code, finding.detail, side, layer)
-        for layer, findings in zip(activations.layers, views.findings, strict=True)
+        for layer, findings in zip(activations.layers, views.findings(), strict=True)
         for finding in findings
     ]
 

@@ -16,7 +16,14 @@ Values = Mapping[str, Any]  # a parameter's name to its value
 
 
 class Pairing(Protocol):
-    """Two stacks of views, brought together once, ready to be scored under any pairing of their items."""
+    """Two stacks of views, brought together once, ready to be scored under any pairing of their items.
+
+    Attributes:
+        operations: about how many floating-point operations one permuted grid takes: what a calibration's budget counts.
+    """
+
+    @property
+    def operations(self) -> float: ...
 
     def observed(self) -> Float[Tensor, "a b"]:
         """Returns the score of every layer of A against every layer of B, float64; NaN where it has no meaning."""
@@ -62,7 +69,7 @@ class Metric:
     Attributes:
         name: its name in a request.
         title: its name in a figure.
-        family: `neighbours` or `kernel`.
+        family: `neighbours`, `kernel`, `subspace` or `regression`.
         summary: its definition in one sentence.
         reference: the paper.
         range: the least and the greatest score.
@@ -82,7 +89,7 @@ class Metric:
 
     name: str
     title: str
-    family: Literal["neighbours", "kernel"]
+    family: Literal["neighbours", "kernel", "subspace", "regression"]
     summary: str
     reference: str
     range: tuple[float, float]

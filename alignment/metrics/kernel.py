@@ -32,6 +32,12 @@ class Cka:
         scale_a, scale_b = (_usable(self._self_terms(grams), grams) for grams in (self.a, self.b))
         self.scale = torch.outer(scale_a.rsqrt(), scale_b.rsqrt())
 
+    @property
+    def operations(self) -> float:
+        """A product of all pairs of items and layers; without the whole matrices, forming them anew as well."""
+        product = float(self.a.n**2 * self.a.layers * self.b.layers)
+        return product if self.b.spread() is not None else product + self.b.operations + self.a.operations
+
     def observed(self) -> Float[Tensor, "a b"]:
         """Returns the grid with items paired as they are."""
         cross = torch.zeros_like(self.scale)

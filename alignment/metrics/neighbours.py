@@ -42,6 +42,11 @@ class NeighbourPairing(ABC):
         self.finder = EdgeFinder(self.b)
         self.source, self.target = self.ends(self.a)
 
+    @property
+    def operations(self) -> float:
+        """About 50 for each edge of a layer and each of the other side's layers."""
+        return 50.0 * self.n * self.k * self.a.member.shape[1] * self.b.member.shape[1]
+
     def observed(self) -> Float[Tensor, "a b"]:
         """Returns the grid with items paired as they are."""
         return self.score(Hits(*self.finder.find(self.source * self.n + self.target)))

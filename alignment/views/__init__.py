@@ -6,8 +6,18 @@ uncentred products) and how near (the centred Gram matrix).
 
 from alignment.views.edges import EdgeFinder, Edges
 from alignment.views.grams import CentredGrams, Kernel
-from alignment.views.health import Finding, examine
+from alignment.views.health import Finding, fault, oddities
 from alignment.views.neighbours import nearest_neighbours
 from alignment.views.stack import Views
 
-__all__ = ["CentredGrams", "EdgeFinder", "Edges", "Finding", "Kernel", "Views", "examine", "nearest_neighbours"]
+__all__ = [
+    "CentredGrams",
+    "EdgeFinder",
+    "Edges",
+    "Finding",
+    "Kernel",
+    "Views",
+    "fault",
+    "nearest_neighbours",
+    "oddities",
+]

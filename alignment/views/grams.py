@@ -73,6 +73,11 @@ class CentredGrams:
         else:
             self._hold_linear(layers)
 
+    @property
+    def operations(self) -> float:
+        """How many floating-point operations forming the stack takes."""
+        return float(self.n**2 * sum(features.shape[1] for features in self._features))
+
     def __len__(self) -> int:
         return len(self._starts)
 

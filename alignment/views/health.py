@@ -11,6 +11,7 @@ from torch import Tensor
 from alignment.preprocessing import PreparedLayer
 
 MOST = 0.5  # a share of the variance above which one item or direction is the layer
+_FEW = 64  # rows that show a layer to be no constant, if they differ
 _STEPS = 12  # of power iteration: the share that it finds is a lower bound, near where the answer is above one half
 
 
@@ -21,42 +22,46 @@ class Finding:
     Attributes:
         code: what, for programs: `non_finite`, `constant_layer`, `zero_rows` or `massive_activation`.
         detail: what, for people, with what to do.
-        fatal: whether every score of the layer is without meaning.
     """
 
     code: str
     detail: str
-    fatal: bool = False
 
 
-def examine(layer: PreparedLayer) -> list[Finding]:
-    """Returns what is wrong with a layer, the worst first; nothing for a healthy one."""
+def fault(layer: PreparedLayer) -> Finding | None:
+    """Returns what makes every score of a layer meaningless; None for a layer that can be compared."""
     bad = ~torch.isfinite(layer.values).all(dim=1)
     if bad.any():
         row, count = int(bad.nonzero()[0]), int(bad.sum())
-        return [
-            Finding("non_finite", f"{count} items have NaN or Inf, the first in row {row}; try float32", fatal=True)
-        ]
+        return Finding("non_finite", f"{count} items have NaN or Inf, the first in row {row}; try float32")
+    few = layer.rows(slice(0, _FEW))
+    if float((few - few[0]).square().sum()) > 1e-6 * float(few.square().sum()):
+        return None
+    first, spread, whole = few[0], 0.0, 0.0
+    for _, rows in layer.blocks():
+        spread += float((rows - first).square().sum())
+        whole += float(rows.square().sum())
+    if spread**0.5 <= 4 * torch.finfo(layer.values.dtype).eps * whole**0.5:
+        return Finding("constant_layer", "every item has the same activation, so that nothing can be compared")
+    return None
+
+
+def oddities(layer: PreparedLayer) -> list[Finding]:
+    """Returns what a reader of a layer's scores must know; nothing for a healthy one."""
     findings = []
     zero = int((layer.values == 0).all(dim=1).sum())
     if zero:
         findings.append(Finding("zero_rows", f"{zero} of {len(layer.values)} rows are zero and have no direction"))
     centred = layer.features(centred=True)
     lengths = centred.double().square().sum(dim=1)
-    total, whole = lengths.sum(), sum(float(rows.square().sum()) for _, rows in layer.blocks())
-    if float(total) ** 0.5 <= 4 * torch.finfo(layer.values.dtype).eps * whole**0.5:
-        return [
-            Finding("constant_layer", "every item has the same activation, so that nothing can be compared", fatal=True)
-        ]
-    item = float(lengths.max() / total)
+    total = float(lengths.sum())
+    item = float(lengths.max()) / total
+    direction = _leading_share(centred, total)
     if item > MOST:
         detail = f"item {int(lengths.argmax())} alone carries {item:.0%} of the variance: CKA measures little else"
-        return [*findings, Finding("massive_activation", detail)]
-    direction = _leading_share(centred, float(total))
-    if direction > MOST:
-        detail = (
-            f"one direction carries {direction:.0%} of the variance: CKA measures little else; see mutual_knn beside it"
-        )
+        findings.append(Finding("massive_activation", detail))
+    elif direction > MOST:
+        detail = f"one direction carries {direction:.0%} of the variance: CKA measures little else"
         findings.append(Finding("massive_activation", detail))
     return findings
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from alignment.preprocessing import PreparedLayer
 from alignment.views.edges import Edges
 from alignment.views.grams import CentredGrams, Kernel
-from alignment.views.health import examine
+from alignment.views.health import Finding, fault, oddities
 from alignment.views.neighbours import nearest_neighbours
 
 GIBIBYTE = 1 << 30
@@ -23,18 +23,17 @@ class Views:
     Attributes:
         layers: the prepared layers, all on one device, each with a row an item. One that has no meaning is replaced by
             zeros, so that it cannot spoil a product, and `usable` says so.
-        findings: what is wrong with each layer.
-        usable: `[layers]`, false where a layer's scores have no meaning.
+        faults: what makes a layer's scores meaningless, or None.
+        usable: `[layers]`, false where there is a fault.
         budget: bytes that any one view may keep; a larger one is made in tiles, with the same result.
     """
 
     def __init__(self, layers: Sequence[PreparedLayer], *, budget: int = GIBIBYTE) -> None:
-        self.findings = tuple(tuple(examine(layer)) for layer in layers)
-        fatal = [any(finding.fatal for finding in findings) for findings in self.findings]
-        self.usable = ~torch.tensor(fatal, device=layers[0].values.device)
+        self.faults = tuple(fault(layer) for layer in layers)
+        self.usable = torch.tensor([found is None for found in self.faults], device=layers[0].values.device)
         self.layers = tuple(
-            PreparedLayer(torch.zeros_like(layer.values), None, None) if bad else layer
-            for layer, bad in zip(layers, fatal, strict=True)
+            layer if found is None else PreparedLayer(torch.zeros_like(layer.values), None, None)
+            for layer, found in zip(layers, self.faults, strict=True)
         )
         self.budget = budget
         self._neighbours: tuple[Int[Tensor, "layers n k"], Float[Tensor, "layers n k"]] | None = None
@@ -83,6 +82,12 @@ class Views:
         if kernel not in self._grams:
             self._grams[kernel] = CentredGrams(self.layers, kernel, budget=self.budget)
         return self._grams[kernel]
+
+    def findings(self) -> list[list[Finding]]:
+        """Returns what a reader of each layer's scores must know."""
+        return [
+            oddities(layer) if found is None else [found] for layer, found in zip(self.layers, self.faults, strict=True)
+        ]
 
     def forget(self) -> None:
         """Lets go of every view, to make room."""

@@ -30,6 +30,19 @@ from app.cli.output import write_report
 STAGES = {"extract_a": "activations of A", "extract_b": "activations of B", "score": "scores", "calibrate": "shuffles"}
 
 
+class _Screen(Console):
+    """A console on stdout that leaves a reader's leaving to `run`, which every other writer leaves it to as well."""
+
+    def on_broken_pipe(self) -> None:
+        """Raises the error that is being handled."""
+        raise  # noqa: PLE0704 - rich calls this from its handler
+
+
+def screen() -> Console:
+    """Returns stdout, for people."""
+    return _Screen(highlight=False)
+
+
 class _Rate(ProgressColumn):
     """How many a second."""
 
@@ -64,7 +77,7 @@ def show(report: AlignmentReport, *, as_json: bool, out: Path | None) -> None:
     if as_json:
         sys.stdout.write(json.dumps(report.to_dict(), indent=2, allow_nan=False) + "\n")
         return
-    console = Console(highlight=False)
+    console = screen()
     console.print(table(report))
     for path in written:
         console.print(f"[dim]{escape(str(path))}[/dim]", soft_wrap=True)

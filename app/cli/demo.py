@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
-from app.cli.console import progress_bar, table, warn
+from app.cli.console import progress_bar, screen, table, warn
 from app.cli.output import check_folder, write_report
 from app.settings import Settings
 
@@ -64,19 +63,20 @@ def demo(
     out: Annotated[Path, typer.Option(help="A folder for reports and heatmaps.")] = Path("demo"),
     seed: Annotated[int, typer.Option(help="What every random choice comes from.")] = 0,
 ) -> None:
-    """Measure real models: text against images, then text against text."""
+    """Measure real models, with pictures: text and images, text and text."""
     from alignment.comparison import Comparison, Scoring, compare
     from alignment.metrics import parse_metrics
 
+    settings = Settings.load()
     check_folder(out)
     scoring = Scoring(metrics=parse_metrics(METRICS), seed=seed)
-    console = Console(highlight=False)
+    console = screen()
     reports = []
     for scene in SCENES:
         console.print(f"\n[bold]{escape(scene.heading)}[/bold]")
         request = Comparison(scene.model_a, scene.model_b, scene.probe, scoring, samples=scene.samples)
         with progress_bar() as progress:
-            report = compare(request, cache=Settings().cache_dir, progress=progress)
+            report = compare(request, cache=settings.cache_dir, progress=progress)
         out.mkdir(exist_ok=True)
         warn(report)
         console.print(table(report))

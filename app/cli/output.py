@@ -10,29 +10,35 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from alignment.errors import RequestError
+from alignment.errors import RequestError, WorkError
 from alignment.report import AlignmentReport, MetricResult, heatmap
 
 
 def check_folder(out: Path | None) -> None:
-    """Checks, before any work, that a folder can be written to.
+    """Checks, before any work, that a folder can be written to, or made.
 
     Raises:
-        RequestError: if it is a file, or the folder that it would be made in does not exist.
+        RequestError: if it is a file, cannot be written to, or the folder that it would be made in does not exist.
     """
     if out is None:
         return
     if out.exists() and not out.is_dir():
         raise RequestError(f"--out {out} is a file; name a folder")
-    if not out.absolute().parent.is_dir():
-        raise RequestError(f"--out {out}: there is no folder {out.absolute().parent} to make it in")
+    place = out if out.is_dir() else out.absolute().parent
+    if not place.is_dir():
+        raise RequestError(f"--out {out}: there is no folder {place} to make it in")
+    try:
+        with tempfile.TemporaryDirectory(dir=place, prefix=".accord-"):
+            pass
+    except OSError as error:
+        raise RequestError(f"--out {out} cannot be written to ({error.strerror}); name another folder") from error
 
 
 def write_report(report: AlignmentReport, out: Path) -> list[Path]:
     """Writes the files and returns their paths; all of them are made before the first one appears.
 
     Raises:
-        OSError: if they cannot be written; none is left then.
+        WorkError: if they cannot be written; a folder that was not there before is not there then.
     """
     a, b = (str(report.provenance[side].reference) for side in ("model_a", "model_b"))
     files = {"report.json": (json.dumps(report.to_dict(), indent=2, allow_nan=False) + "\n").encode()}
@@ -40,15 +46,23 @@ def write_report(report: AlignmentReport, out: Path) -> list[Path]:
         stem = re.sub(r"[^\w.-]+", "-", result.key)
         files[f"{stem}.csv"] = grid_csv(result, report.layers_a, report.layers_b).encode()
         files[f"{stem}.svg"] = heatmap(result, report.layers_a, report.layers_b, a, b)
-    draft = Path(tempfile.mkdtemp(dir=out.absolute().parent, prefix=".accord-"))
+    new = not out.exists()
     try:
-        for name, content in files.items():
-            (draft / name).write_bytes(content)
         out.mkdir(exist_ok=True)
-        for name in files:
-            (draft / name).replace(out / name)
-    finally:
-        shutil.rmtree(draft)
+        # Within the folder, not beside it: its parent may be another disk, or not ours to write to.
+        with tempfile.TemporaryDirectory(dir=out, prefix=".accord-") as draft:
+            for name, content in files.items():
+                Path(draft, name).write_bytes(content)
+            for name in files:
+                Path(draft, name).replace(out / name)
+    except BaseException as error:  # Ctrl-C too leaves nothing behind
+        if new:
+            shutil.rmtree(out, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise WorkError(
+                f"--out {out} could not be written ({error.strerror}); free some space or name another folder"
+            ) from error
+        raise
     return [out / name for name in files]
 
 
