@@ -13,6 +13,8 @@ from torch import Tensor
 
 from alignment.errors import RequestError
 
+_CACHED = 1 << 16  # float64 values worked on at a time
+
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -56,15 +58,16 @@ class PreparedLayer:
 
     def rows(self, index: Int[Tensor, " r"] | slice) -> Float[Tensor, "r d"]:
         """Returns the features of some items, float64, rounded nowhere before."""
-        rows = self.values[index].double()
+        rows = self.values[index].to(torch.float64, copy=True)
         if self.bound is not None:
-            rows = rows.clamp(-self.bound, self.bound)
+            rows.clamp_(-self.bound, self.bound)
         if self.norms is not None:
-            rows = rows / self.norms[index].unsqueeze(1)
+            rows /= self.norms[index].unsqueeze(1)
         return rows
 
-    def blocks(self, size: int = 4096) -> Iterator[tuple[slice, Float[Tensor, "r d"]]]:
-        """Yields the features in float64, some rows at a time."""
+    def blocks(self) -> Iterator[tuple[slice, Float[Tensor, "r d"]]]:
+        """Yields the features in float64, as many rows at a time as a cache holds."""
+        size = max(1, _CACHED // self.values.shape[1])
         for start in range(0, len(self.values), size):
             where = slice(start, min(start + size, len(self.values)))
             yield where, self.rows(where)
@@ -74,7 +77,7 @@ class PreparedLayer:
         out = torch.empty_like(self.values, dtype=self.precision)
         shift = self.mean() if centred else None
         for where, rows in self.blocks():
-            out[where] = rows if shift is None else rows - shift
+            out[where] = rows if shift is None else rows.sub_(shift)
         return out
 
     def mean(self) -> Float[Tensor, " d"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -43,7 +44,7 @@ class ModelRef:
         """
         scheme, colon, rest = text.partition(":")
         if not colon or scheme not in SCHEMES or not rest:
-            raise ReferenceError(f"{text!r} does not name a model; write {_FORMS}")
+            raise ReferenceError(f"{text!r} does not name a model{_guess(text)}; write {_FORMS}")
         if scheme not in ("hf", "timm"):
             return cls(scheme, rest)
         name, at, revision = rest.partition("@")
@@ -55,3 +56,16 @@ class ModelRef:
 
     def __str__(self) -> str:
         return f"{self.scheme}:{self.name}" + (f"@{self.revision}" if self.revision else "")
+
+
+def _guess(text: str) -> str:
+    """Returns the question whether a reference without a scheme means what it looks like."""
+    scheme, colon, _ = text.partition(":")
+    close = difflib.get_close_matches(scheme, SCHEMES, n=1) if colon else []
+    if close:
+        return f" (did you mean '{close[0]}:…'?)"
+    if colon or not _HUB_ID.fullmatch(text):
+        return ""
+    if text.endswith((".npz", ".safetensors")):
+        return f" (did you mean 'features:{text}'?)"
+    return f" (did you mean '{'hf' if '/' in text else 'builtin'}:{text}'?)"

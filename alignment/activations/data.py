@@ -56,10 +56,15 @@ class Activations:
             raise ActivationsError(f"{name} holds no layer; write one 2-D array [items, width] a layer")
         if len(self.layers) != len(self.values) or len(set(self.layers)) != len(self.layers):
             raise ActivationsError(f"{name}: layer names must be unique, one an array")
+        for layer in self.layers:
+            if not layer.isprintable() or not layer.strip():  # it is printed on terminals, in figures and in lists
+                raise ActivationsError(f"{name}: the layer name {layer!r} cannot be printed; give it another")
         rows = {value.shape[0] for value in self.values}
         for layer, value in zip(self.layers, self.values, strict=True):
             if value.ndim != 2 or 0 in value.shape:
-                raise ActivationsError(f"{name}: layer {layer!r} has shape {list(value.shape)}, not [items, width]")
+                raise ActivationsError(
+                    f"{name}: layer {layer!r} has shape {list(value.shape)}; it must be [items, width]"
+                )
             if value.dtype not in FLOATS:
                 kind = str(value.dtype).removeprefix("torch.")
                 raise ActivationsError(
@@ -68,7 +73,7 @@ class Activations:
         if len(rows) > 1:
             raise ActivationsError(f"{name}: layers have {sorted(rows)} rows; each must have one row an item")
         if self.ids is not None and len(self.ids) not in rows:
-            raise ActivationsError(f"{name}: {len(self.ids)} ids for {rows.pop()} rows")
+            raise ActivationsError(f"{name}: {len(self.ids)} ids for {rows.pop()} rows; give each row its own")
 
     def __len__(self) -> int:
         return int(self.values[0].shape[0])

@@ -11,6 +11,7 @@ import json
 import re
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from alignment.activations.data import Activations, Origin
 from alignment.errors import ActivationsError, WorkError
 
 _SUFFIXES = ".npz or .safetensors"
+_INTEGERS = (torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8, torch.uint16, torch.uint32, torch.uint64)
+# What the two formats' readers raise on bytes that are not theirs: SyntaxError from a header, MemoryError from a shape.
+_BROKEN = (OSError, EOFError, KeyError, RuntimeError, MemoryError, SyntaxError)
 
 
 def read_activations(path: str | Path) -> Activations:
@@ -47,7 +51,7 @@ def read_activations(path: str | Path) -> Activations:
         if bad.any():
             row = int(bad.nonzero()[0])
             raise ActivationsError(
-                f"{path}: layer {name!r} has NaN or Inf in row {row}; remove that item on both sides"
+                f"{path}: layer {name!r} has NaN or Inf in row {row} (the first is 0); remove that item on both sides"
             )
     return read
 
@@ -83,12 +87,19 @@ def check_writable(path: Path) -> None:
     """Checks the name and folder of a file to write, before any work.
 
     Raises:
-        ActivationsError: if the ending is not one of a file of activations, or its folder does not exist.
+        ActivationsError: if the ending is not one of a file of activations, or its folder cannot be written to.
     """
     if path.suffix not in (".npz", ".safetensors"):
         raise ActivationsError(f"cannot write {path}: its name must end in {_SUFFIXES}")
+    if path.is_dir():
+        raise ActivationsError(f"cannot write {path}: it is a folder; name a file")
     if not path.parent.is_dir():
         raise ActivationsError(f"cannot write {path}: there is no folder {path.parent}")
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".accord-"):
+            pass
+    except OSError as error:
+        raise ActivationsError(f"cannot write {path} ({error.strerror}); choose another folder") from error
 
 
 def _write_npz(path: Path, arrays: dict[str, Tensor], activations: Activations) -> None:
@@ -106,29 +117,40 @@ def _read_npz(path: Path) -> tuple[dict[str, Tensor], list[str] | None, tuple[st
     arrays: dict[str, Tensor] = {}
     order: list[str] | None = None
     ids: tuple[str, ...] | None = None
+    for name, value in _members(path).items():
+        if name == "layers" and value.dtype.kind == "U":
+            order = _json_names(path, "layers", value.item()) if value.ndim == 0 else value.tolist()
+        elif name == "ids":
+            ids = _ids(path, value.tolist(), usable=value.ndim == 1 and value.dtype.kind in "iuU")
+        elif value.dtype.kind != "f" or value.dtype.itemsize > 8:
+            raise ActivationsError(
+                f"{path}: {name!r} holds {value.dtype}; write float16, float32 or float64, one array a layer"
+            )
+        else:
+            arrays[name] = torch.from_numpy(np.ascontiguousarray(value, dtype=value.dtype.newbyteorder("=")))
+    return arrays, order, ids
+
+
+def _members(path: Path) -> dict[str, np.ndarray]:
+    """Returns the arrays of a .npz file by name."""
+    advice = "write it anew with `accord extract` or numpy.savez"
     try:
-        with np.load(path, allow_pickle=False) as members:
-            for name in members.files:
-                value = members[name]
-                if name == "layers" and value.dtype.kind == "U":
-                    order = _json_names(path, "layers", value.item()) if value.ndim == 0 else value.tolist()
-                elif name == "ids" and value.ndim == 1 and value.dtype.kind in "iuU":
-                    ids = tuple(str(i) for i in value.tolist())
-                elif value.dtype.kind != "f" or value.dtype.itemsize > 8:
-                    raise ActivationsError(
-                        f"{path}: {name!r} holds {value.dtype}; write float16, float32 or float64, one array a layer"
-                    )
-                else:
-                    arrays[name] = torch.from_numpy(np.ascontiguousarray(value.astype(value.dtype.newbyteorder("="))))
-    except ActivationsError:
-        raise
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
-        if "pickle" in str(error) or "Object arrays" in str(error):
+        if not zipfile.is_zipfile(path):  # numpy.load would take it for a pickle or a single array
+            raise ActivationsError(f"{path} is not a .npz file, or only the beginning of one; {advice}")
+        with np.load(path, allow_pickle=False) as file:
+            members = {name: file[name] for name in file.files}
+    except ValueError as error:
+        if "allow_pickle" in str(error):
             raise ActivationsError(
                 f"{path} holds object arrays or pickles, which are never loaded; save plain float arrays"
             ) from error
-        raise ActivationsError(f"{path} is not a readable .npz file ({error})") from error
-    return arrays, order, ids
+        raise ActivationsError(f"{path} is not a readable .npz file ({error}); {advice}") from error
+    except (*_BROKEN, zipfile.BadZipFile, zlib.error) as error:
+        raise ActivationsError(f"{path} is not a readable .npz file ({error}); {advice}") from error
+    for name, value in members.items():
+        if not isinstance(value, np.ndarray):  # a member that is no .npy comes back as bytes
+            raise ActivationsError(f"{path} is a zip file with {name!r} in it, which is no array; {advice}")
+    return members
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], list[str] | None, tuple[str, ...] | None]:
@@ -136,20 +158,28 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], list[str] | None, 
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except (SafetensorError, OSError) as error:
-        raise ActivationsError(f"{path} is not a readable .safetensors file ({error})") from error
+    except (SafetensorError, *_BROKEN) as error:
+        raise ActivationsError(
+            f"{path} is not a readable .safetensors file ({error}); write it anew with `accord extract`"
+        ) from error
     order = _json_names(path, "layers", metadata["layers"]) if "layers" in metadata else None
     ids = tuple(_json_names(path, "ids", metadata["ids"])) if "ids" in metadata else None
-    rows = arrays.get("ids")
-    if rows is not None and rows.ndim == 1 and not rows.is_floating_point():
-        ids = tuple(str(i) for i in arrays.pop("ids").tolist())
+    rows = arrays.pop("ids", None)
+    if rows is not None:
+        ids = _ids(path, rows.tolist(), usable=rows.ndim == 1 and rows.dtype in _INTEGERS)
     return arrays, order, ids
+
+
+def _ids(path: Path, rows: list[Any], *, usable: bool) -> tuple[str, ...]:
+    if not usable:
+        raise ActivationsError(f"{path}: 'ids' must be one list of whole numbers or texts, one a row")
+    return tuple(str(row) for row in rows)
 
 
 def _json_names(path: Path, key: str, text: str) -> list[str]:
     try:
         names = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ActivationsError(f"{path}: the metadata key {key!r} is not JSON ({error})") from error
     if not isinstance(names, list):
         raise ActivationsError(f"{path}: the metadata key {key!r} must be a JSON list of names")
@@ -173,7 +203,7 @@ def natural(name: str) -> list[tuple[bool, int, str]]:
     ['embeddings', 'layer.2', 'layer.10']
     """
     parts = re.split(r"(\d+)", name)
-    return [(not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
+    return [(not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
 
 
 def _fingerprint(arrays: list[tuple[str, Tensor]], ids: tuple[str, ...] | None) -> str:
@@ -181,5 +211,5 @@ def _fingerprint(arrays: list[tuple[str, Tensor]], ids: tuple[str, ...] | None) 
     digest.update(json.dumps(ids).encode())
     for name, value in arrays:
         digest.update(json.dumps([name, str(value.dtype), list(value.shape)]).encode())
-        digest.update(value.contiguous().view(torch.uint8).numpy().tobytes())
+        digest.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

@@ -48,9 +48,22 @@ def score(
 
 
 def measure(
-    a: Activations, b: Activations, scoring: Scoring, provenance: Mapping[str, Any], progress: Progress
+    a: Activations,
+    b: Activations,
+    scoring: Scoring,
+    provenance: Mapping[str, Any],
+    progress: Progress,
+    made: tuple[Views, Views] | None = None,
 ) -> AlignmentReport:
     """Returns the report on two sets of activations that hold just the layers wanted.
+
+    Args:
+        a: one side.
+        b: the other.
+        scoring: how to compare.
+        provenance: what is to be said of where they come from, beside what they say themselves.
+        progress: called with the stage, how much is done, of how much.
+        made: both sides' `make_views`, if they were made already.
 
     Raises:
         RequestError: if the two do not hold the same items, or too few for a metric.
@@ -59,7 +72,7 @@ def measure(
     scoring.require_items(len(a))
     device = place(scoring.device)
     progress("score", 0, len(scoring.metrics))
-    views = [_views(side, scoring, device) for side in (a, b)]
+    views = list(made or (make_views(a, scoring), make_views(b, scoring)))
     results = []
     for done, choice in enumerate(scoring.metrics, start=1):
         results.append(_measure_one(choice, a, b, views, scoring, progress))
@@ -69,7 +82,9 @@ def measure(
     return AlignmentReport(len(a), a.layers, b.layers, tuple(results), tuple(warnings), {**made_by, **provenance})
 
 
-def _views(side: Activations, scoring: Scoring, device: torch.device) -> Views:
+def make_views(side: Activations, scoring: Scoring) -> Views:
+    """Returns a side's layers, preprocessed and on the device that scores them."""
+    device = place(scoring.device)
     layers = [prepare(value.to(device), scoring.preprocess) for value in side.values]
     return Views(layers, budget=scoring.budget)
 

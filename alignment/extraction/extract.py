@@ -101,6 +101,9 @@ def from_file(path: str, probe: ProbeSet, whole: int) -> Activations:
     read = read_activations(path)
     if read.ids is not None:
         place = {item: row for row, item in enumerate(read.ids)}
+        if len(place) != len(read.ids):
+            twice = next(item for row, item in enumerate(read.ids) if place[item] != row)
+            raise MismatchError(f"{path} has the id {twice!r} more than once; give each row its own")
         missing = [item for item in probe.ids if item not in place]
         if missing:
             raise MismatchError(

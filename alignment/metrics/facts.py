@@ -16,14 +16,11 @@ Values = Mapping[str, Any]  # a parameter's name to its value
 
 
 class Pairing(Protocol):
-    """Two stacks of views, brought together once, ready to be scored under any pairing of their items.
-
-    Attributes:
-        operations: about how many floating-point operations one permuted grid takes: what a calibration's budget counts.
-    """
+    """Two stacks of views, brought together once, ready to be scored under any pairing of their items."""
 
     @property
-    def operations(self) -> float: ...
+    def operations(self) -> float:
+        """About how many floating-point operations one permuted grid takes: what a calibration's budget counts."""
 
     def observed(self) -> Float[Tensor, "a b"]:
         """Returns the score of every layer of A against every layer of B, float64; NaN where it has no meaning."""

@@ -103,7 +103,7 @@ class AlignmentReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the report as the service's `result`: dicts, lists, numbers, text and None alone."""
-        plain: dict[str, Any] = _plain(self)
+        plain: dict[str, Any] = plain(self)
         return plain
 
     def metric(self, key: str) -> MetricResult:
@@ -115,11 +115,12 @@ class AlignmentReport:
         return {result.key: result for result in self.metrics}[key]
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Returns a value as dicts, lists, numbers, text and None alone."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return value

@@ -30,7 +30,7 @@ class Finding:
 
 def fault(layer: PreparedLayer) -> Finding | None:
     """Returns what makes every score of a layer meaningless; None for a layer that can be compared."""
-    bad = ~torch.isfinite(layer.values).all(dim=1)
+    bad = torch.zeros(1) if layer.values.sum().isfinite() else ~torch.isfinite(layer.values).all(dim=1)
     if bad.any():
         row, count = int(bad.nonzero()[0]), int(bad.sum())
         return Finding("non_finite", f"{count} items have NaN or Inf, the first in row {row}; try float32")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -17,27 +19,52 @@ T = TypeVar("T")
 Metrics = Annotated[
     list[str] | None,
     typer.Option(
-        "--metric", help="NAME or NAME:key=value,…; again for more; `all` for every one. [default: mutual_knn]"
+        "--metric",
+        metavar="NAME[:K=V,…]",
+        help="A metric of `accord metrics`, with parameters where the defaults will not do; again for more, `all` for "
+        "every one.  [default: mutual_knn]",
     ),
 ]
 LayerChoice = Annotated[
     list[str] | None,
     typer.Option(
-        "--layers", help="all, last, or names and numbers with commas; a=… and b=… for one side. [default: all]"
+        "--layers",
+        metavar="[a=|b=]LAYERS",
+        help="all, last, or names and numbers with commas (0 is the first, -1 the last); a=… and b=… for one side.  "
+        "[default: all]",
     ),
 ]
 PoolingChoice = Annotated[
     list[str] | None,
-    typer.Option("--pooling", help="mean, last, cls or max; a=… and b=… for one side. [default: mean]"),
+    typer.Option(
+        "--pooling",
+        metavar="[a=|b=]HOW",
+        help="How the positions of an item become one vector: mean, last, cls or max; a=… and b=… for one side.  "
+        "[default: mean]",
+    ),
 ]
-Seed = Annotated[int, typer.Option(help="What every random choice comes from.")]
-Permutations = Annotated[int, typer.Option(help="Draws of the null; 0 for none.")]
-Resamples = Annotated[int, typer.Option(help="Resamples for the interval; 0 for none.")]
-Clip = Annotated[bool, typer.Option("--clip/--no-clip", help="Clamp each layer at its 0.95 order statistic.")]
-Normalize = Annotated[bool, typer.Option("--normalize/--no-normalize", help="Scale each row to unit norm.")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda:0.")]
-Dtype = Annotated[str, typer.Option(help="What the models compute in: auto, float32, bfloat16, float16 or float64.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Probe = Annotated[
+    str,
+    typer.Option(metavar="P", help="The probe set: builtin:NAME of `accord probes`, a file, or a folder of images."),
+]
+Seed = Annotated[int, typer.Option(metavar="S", help="What every random choice comes from.")]
+Permutations = Annotated[int, typer.Option(metavar="K", help="Shuffles that the score is held against; 0 for none.")]
+Resamples = Annotated[
+    int, typer.Option(metavar="R", help="Resamples for the score's interval; this version makes none, and it is null.")
+]
+Clip = Annotated[
+    bool, typer.Option("--clip/--no-clip", help="Clamp each layer at the 0.95 quantile of its magnitudes.")
+]
+Normalize = Annotated[bool, typer.Option("--normalize/--no-normalize", help="Scale each item's vector to unit norm.")]
+Device = Annotated[str, typer.Option(metavar="D", help="auto, cpu or cuda:N.")]
+Dtype = Annotated[
+    str, typer.Option(metavar="T", help="What the models compute in: auto, float32, bfloat16, float16 or float64.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="A folder for report.json, and a CSV and an SVG heatmap a metric."),
+]
 
 
 def both_sides(name: str, given: list[str] | None, default: T, read: Any) -> tuple[T, T]:
@@ -66,7 +93,7 @@ def layers(text: str) -> Layers:
     if text in ("all", "last"):
         return text  # type: ignore[return-value]  # narrowed by the test
     parts = [part.strip() for part in text.split(",")]
-    return tuple(int(part) if part.lstrip("-").isdigit() else part for part in parts)
+    return tuple(int(part) if re.fullmatch("-?[0-9]+", part) else part for part in parts)
 
 
 def scoring(

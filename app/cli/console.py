@@ -30,17 +30,9 @@ from app.cli.output import write_report
 STAGES = {"extract_a": "activations of A", "extract_b": "activations of B", "score": "scores", "calibrate": "shuffles"}
 
 
-class _Screen(Console):
-    """A console on stdout that leaves a reader's leaving to `run`, which every other writer leaves it to as well."""
-
-    def on_broken_pipe(self) -> None:
-        """Raises the error that is being handled."""
-        raise  # noqa: PLE0704 - rich calls this from its handler
-
-
 def screen() -> Console:
     """Returns stdout, for people."""
-    return _Screen(highlight=False)
+    return Console(highlight=False)
 
 
 class _Rate(ProgressColumn):
@@ -60,9 +52,11 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
         return
     columns = (TextColumn("{task.description:17}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bars:
+        loading = bars.add_task("libraries, models", total=None)
         tasks: dict[str, TaskID] = {}
 
         def report(stage: str, done: int, total: int) -> None:
+            bars.update(loading, visible=False)
             if stage not in tasks or (done < total and bars.tasks[tasks[stage]].finished):
                 tasks[stage] = bars.add_task(STAGES.get(stage, stage), total=total)
             bars.update(tasks[stage], completed=done, total=total)

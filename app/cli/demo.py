@@ -63,7 +63,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="A folder for reports and heatmaps.")] = Path("demo"),
     seed: Annotated[int, typer.Option(help="What every random choice comes from.")] = 0,
 ) -> None:
-    """Measure real models, with pictures: text and images, text and text."""
+    """Measure real models, and draw their heatmaps."""
     from alignment.comparison import Comparison, Scoring, compare
     from alignment.metrics import parse_metrics
 

@@ -67,8 +67,8 @@ def run(arguments: list[str]) -> int:
         return _say("stopped", 130)
     except OSError as error:
         _let_go_of_stdout()
-        if isinstance(error, BrokenPipeError):  # the reader of our output has left, as `head` does
-            return 0
+        if isinstance(error, BrokenPipeError):  # the reader of our output has left, as `head` does: it knows
+            return 1
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             return _say(f"the disk is full ({error}); nothing was kept: free some space and run it again", 1)
         return _say(f"a file could not be read or written ({error}); check it, and run it again", 1)

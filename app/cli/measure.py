@@ -12,24 +12,36 @@ from app.cli.console import progress_bar, show
 from app.cli.output import check_folder
 from app.settings import Settings
 
-Out = Annotated[Path | None, typer.Option(help="A folder for report.json, and a CSV and an SVG heatmap a metric.")]
+# A line break that help texts keep: click's own mark.
+_KEEP = "\b\n"
+_MODELS = "builtin:NAME of `accord models`, hf:ORG/NAME[@REVISION], timm:NAME[@REVISION] or path:DIR"
+_COMPARE = f"""{_KEEP}Examples:
+  accord compare builtin:minilm-l6 builtin:efficientnet-lite0 --probe builtin:emoji
+  accord compare hf:ORG/NAME path:DIR --probe captions.csv --metric all --out report
+  accord compare A B --probe P --metric mutual_knn:k=20 --layers b=last --json"""
+_SCORE = f"""{_KEEP}Examples:
+  accord score a.npz b.safetensors
+  accord score a.npz b.npz --metric cka:kernel=rbf --no-clip --no-normalize"""
+_EXTRACT = f"""{_KEEP}Examples:
+  accord extract builtin:minilm-l6 --probe builtin:emoji --out minilm.safetensors
+  accord extract hf:ORG/NAME --probe texts.txt --layers last --out last.npz"""
 
 
 def register(cli: typer.Typer) -> None:
     """Adds the commands."""
-    cli.command()(compare)
-    cli.command()(score)
-    cli.command()(extract)
+    cli.command(epilog=_COMPARE)(compare)
+    cli.command(epilog=_SCORE)(score)
+    cli.command(epilog=_EXTRACT)(extract)
 
 
 def compare(
-    model_a: Annotated[str, typer.Argument(help="builtin:NAME, hf:ORG/NAME[@REV], timm:NAME, path:DIR, features:FILE")],
-    model_b: Annotated[str, typer.Argument(help="The other model, likewise.")],
-    probe: Annotated[str, typer.Option(help="The probe set: builtin:NAME, a file or a folder.")],
+    model_a: Annotated[str, typer.Argument(metavar="A", help=f"A model: {_MODELS}; or features:FILE.")],
+    model_b: Annotated[str, typer.Argument(metavar="B", help="The other, likewise; it may be the same.")],
+    probe: arg.Probe,
     metric: arg.Metrics = None,
     layers: arg.LayerChoice = None,
     pooling: arg.PoolingChoice = None,
-    samples: Annotated[int, typer.Option(help="How many items to draw.")] = 1024,
+    samples: Annotated[int, typer.Option(metavar="N", help="How many items to draw; all if there are fewer.")] = 1024,
     seed: arg.Seed = 0,
     permutations: arg.Permutations = 200,
     resamples: arg.Resamples = 200,
@@ -38,13 +50,13 @@ def compare(
     device: arg.Device = "auto",
     dtype: arg.Dtype = "auto",
     json: arg.Json = False,
-    out: Out = None,
+    out: arg.Out = None,
 ) -> None:
-    """Compare two models on a probe set, every layer against every layer."""
+    """Compare two models on a probe set, each layer with each layer."""
     from alignment.comparison import Comparison
     from alignment.comparison import compare as run
 
-    settings = Settings()
+    settings = Settings.load()
     scoring = arg.scoring(
         metric,
         layers,
@@ -65,8 +77,11 @@ def compare(
 
 
 def score(
-    x: Annotated[Path, typer.Argument(help="Activations, .npz or .safetensors: one 2-D array [items, width] a layer.")],
-    y: Annotated[Path, typer.Argument(help="The other side's, of the same items in the same order.")],
+    x: Annotated[
+        Path,
+        typer.Argument(metavar="X", help="Activations, .npz or .safetensors: one 2-D array [items, width] a layer."),
+    ],
+    y: Annotated[Path, typer.Argument(metavar="Y", help="The other side's, of the same items in the same order.")],
     metric: arg.Metrics = None,
     layers: arg.LayerChoice = None,
     seed: arg.Seed = 0,
@@ -76,13 +91,13 @@ def score(
     normalize: arg.Normalize = True,
     device: arg.Device = "auto",
     json: arg.Json = False,
-    out: Out = None,
+    out: arg.Out = None,
 ) -> None:
     """Compare two files of activations."""
     from alignment.activations import read_activations
     from alignment.comparison import score as run
 
-    settings = Settings()
+    settings = Settings.load()
     scoring = arg.scoring(
         metric,
         layers,
@@ -102,14 +117,14 @@ def score(
 
 
 def extract(
-    model: Annotated[str, typer.Argument(help="builtin:NAME, hf:ORG/NAME[@REV], timm:NAME or path:DIR")],
-    probe: Annotated[str, typer.Option(help="The probe set: builtin:NAME, a file or a folder.")],
-    out: Annotated[Path, typer.Option(help="The file to write, .npz or .safetensors.")],
-    layers: Annotated[str, typer.Option(help="all, last, or names and numbers with commas.")] = "all",
-    pooling: Annotated[str, typer.Option(help="mean, last, cls or max.")] = "mean",
-    samples: Annotated[int | None, typer.Option(help="How many items to draw. [default: all]")] = None,
+    model: Annotated[str, typer.Argument(metavar="M", help=f"A model: {_MODELS}.")],
+    probe: arg.Probe,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The file to write, .npz or .safetensors.")],
+    layers: Annotated[str, typer.Option(metavar="LAYERS", help="all, last, or names and numbers with commas.")] = "all",
+    pooling: Annotated[str, typer.Option(metavar="HOW", help="mean, last, cls or max.")] = "mean",
+    samples: Annotated[int | None, typer.Option(metavar="N", help="How many items to draw.  [default: all]")] = None,
     seed: arg.Seed = 0,
-    side: Annotated[str, typer.Option(help="Which view of a probe set of vectors: a or b.")] = "a",
+    side: Annotated[str, typer.Option(metavar="a|b", help="Which view of a probe set of vectors is taken.")] = "a",
     device: arg.Device = "auto",
     dtype: arg.Dtype = "auto",
 ) -> None:
@@ -131,6 +146,6 @@ def extract(
     )
     check_writable(out)
     with progress_bar() as progress:
-        activations = extract_model(request, cache=Settings().cache_dir, progress=progress)
+        activations = extract_model(request, cache=Settings.load().cache_dir, progress=progress)
     write_activations(activations, out)
     typer.echo(f"{out}: {len(activations)} items, {len(activations.layers)} layers of {activations.origin.reference}")

@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from alignment.errors import RequestError, WorkError
@@ -35,17 +36,22 @@ def check_folder(out: Path | None) -> None:
 
 
 def write_report(report: AlignmentReport, out: Path) -> list[Path]:
-    """Writes the files and returns their paths; all of them are made before the first one appears.
-
-    Raises:
-        WorkError: if they cannot be written; a folder that was not there before is not there then.
-    """
+    """Writes a report's files, as `write_files` does."""
     a, b = (str(report.provenance[side].reference) for side in ("model_a", "model_b"))
     files = {"report.json": (json.dumps(report.to_dict(), indent=2, allow_nan=False) + "\n").encode()}
     for result in report.metrics:
         stem = re.sub(r"[^\w.-]+", "-", result.key)
         files[f"{stem}.csv"] = grid_csv(result, report.layers_a, report.layers_b).encode()
         files[f"{stem}.svg"] = heatmap(result, report.layers_a, report.layers_b, a, b)
+    return write_files(files, out)
+
+
+def write_files(files: Mapping[str, bytes], out: Path) -> list[Path]:
+    """Writes files into a folder and returns their paths; all of them are made before the first one appears.
+
+    Raises:
+        WorkError: if they cannot be written; a folder that was not there before is not there then.
+    """
     new = not out.exists()
     try:
         out.mkdir(exist_ok=True)

@@ -1,0 +1,46 @@
+"""What tests of several parts share: the command line in this process, and small files of activations."""
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from app.cli.main import run
+
+
+class Answer(NamedTuple):
+    """What one command line came to."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def accord(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Answer]:
+    """Returns a function that runs `accord …` in an empty folder, 80 columns wide, with no settings of this machine."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("ACCORD_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.delenv("ACCORD_BUDGET_MIB", raising=False)
+
+    def call(line: str) -> Answer:
+        status = run(shlex.split(line))
+        return Answer(status, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def noise() -> Callable[..., np.ndarray]:
+    """Returns a function from a seed and a shape to standard normal float32 numbers."""
+
+    def make(seed: int, items: int = 40, width: int = 6) -> np.ndarray:
+        return np.random.default_rng(seed).normal(size=(items, width)).astype(np.float32)
+
+    return make
