@@ -13,9 +13,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from alignment.activations import Activations, require_same_items
-from alignment.calibration import against_chance, maximum, null_scores
+from alignment.calibration import Calibration, against_chance, best_interval, maximum, null_scores, pearson_p
+from alignment.calibration.pearson import trusted
 from alignment.comparison.request import Progress, Scoring, place
-from alignment.metrics import MetricChoice
+from alignment.metrics import Metric, MetricChoice, ResampledPairing
 from alignment.preprocessing import prepare
 from alignment.report import AlignmentReport, Best, Grid, MetricResult, ReportWarning
 from alignment.views import Views
@@ -78,6 +79,8 @@ def measure(
         results.append(_measure_one(choice, a, b, views, scoring, progress))
         progress("score", done, len(scoring.metrics))
     warnings = _findings("a", a, views[0]) + _findings("b", b, views[1]) + _undefined(results, views)
+    for choice, result in zip(scoring.metrics, results, strict=True):
+        warnings += _unmade(result, choice.metric, scoring.calibration)
     made_by = {"model_a": a.origin, "model_b": b.origin, "device": str(device), "dtype": None, **_versions(scoring)}
     return AlignmentReport(len(a), a.layers, b.layers, tuple(results), tuple(warnings), {**made_by, **provenance})
 
@@ -102,17 +105,36 @@ def _measure_one(
     row, column = divmod(int(observed.nan_to_num(nan=-torch.inf).argmax()), len(b.layers))
     top = observed[row, column]
     best = Best(a.layers[row], b.layers[column], float(top))
-    if not count:
-        return replace(result, best=best)
+    calibration = scoring.calibration
+    if calibration.resamples and isinstance(pairing, ResampledPairing) and metric.interval:
+        best = replace(
+            best,
+            interval=best_interval(
+                pairing,
+                observed,
+                len(a),
+                draws=calibration.resamples,
+                level=calibration.level,
+                seed=scoring.seed,
+                progress=lambda done, total: progress("resample", done, total),
+            ),
+        )
+    result = replace(result, best=best)
+    if not count or pairing.operations * count > calibration.operations:
+        return result
     null = null_scores(pairing, len(a), count, seed=scoring.seed, device=top.device, progress=progress)
     null = null.masked_fill(observed.isnan(), torch.nan)
     cells, peak = against_chance(observed, null, metric), against_chance(top, maximum(null), metric)
+    mean, p, method = pairing.null_mean(), cells.p, "permutation"
+    moments = pairing.null_moments()
+    if moments is not None and bool((trusted(moments) | observed.isnan()).all()):
+        p, method = pearson_p(observed, moments), "pearson_iii"
     return replace(
         result,
-        null_mean_grid=_grid(cells.mean),
+        null_mean_grid=_grid(cells.mean if mean is None else mean.masked_fill(observed.isnan(), torch.nan)),
         calibrated_grid=_grid(cells.calibrated),
-        p_grid=_grid(cells.p),
-        null_method="permutation",
+        p_grid=_grid(p),
+        null_method=method,
         best=replace(
             best,
             null_mean=float(peak.mean),
@@ -121,6 +143,21 @@ def _measure_one(
             p_value=float(peak.p),
         ),
     )
+
+
+def _unmade(result: MetricResult, metric: Metric, calibration: Calibration) -> list[ReportWarning]:
+    """Returns a warning for each part of the calibration that was asked for and is not there, with the reason."""
+    warnings = []
+    if result.best is not None and calibration.permutations and result.null_method is None:
+        detail = (
+            f"{result.key} has no null: {calibration.permutations} permutations would take more than "
+            f"{calibration.operations:.0e} operations; ask for fewer permutations, layers or samples"
+        )
+        warnings.append(ReportWarning("calibration_budget", detail))
+    if result.best is not None and calibration.resamples and result.best.interval is None:
+        why = "too few items to resample" if metric.interval else "no interval for it has been shown to cover"
+        warnings.append(ReportWarning("no_interval", f"{result.key} has no interval: {why}"))
+    return warnings
 
 
 def _grid(values: Float[Tensor, "a b"]) -> Grid:

@@ -1,7 +1,16 @@
 """Metrics: how alike two layers are, as a grid over all pairs of layers at once."""
 
 from alignment.metrics.choice import MetricChoice, parse_metrics
-from alignment.metrics.facts import Metric, Pairing, Parameter
+from alignment.metrics.facts import Metric, Pairing, Parameter, ResampledPairing
 from alignment.metrics.table import METRICS, metric_named
 
-__all__ = ["METRICS", "Metric", "MetricChoice", "Pairing", "Parameter", "metric_named", "parse_metrics"]
+__all__ = [
+    "METRICS",
+    "Metric",
+    "MetricChoice",
+    "Pairing",
+    "Parameter",
+    "ResampledPairing",
+    "metric_named",
+    "parse_metrics",
+]

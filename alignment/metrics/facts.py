@@ -2,31 +2,52 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from alignment.metrics.moments import NullMoments
 from alignment.views import Views
 
 Invariance = Literal["orthogonal", "scaling", "translation", "row_scaling", "column_scaling"]
 Values = Mapping[str, Any]  # a parameter's name to its value
 
 
-class Pairing(Protocol):
+class Pairing(ABC):
     """Two stacks of views, brought together once, ready to be scored under any pairing of their items."""
 
     @property
+    @abstractmethod
     def operations(self) -> float:
         """About how many floating-point operations one permuted grid takes: what a calibration's budget counts."""
 
+    @abstractmethod
     def observed(self) -> Float[Tensor, "a b"]:
         """Returns the score of every layer of A against every layer of B, float64; NaN where it has no meaning."""
 
+    @abstractmethod
     def permuted(self, permutation: Int[Tensor, " n"]) -> Float[Tensor, "a b"]:
         """Returns the same with item i of A paired with item `permutation[i]` of B."""
+
+    def null_mean(self) -> Float[Tensor, "a b"] | None:
+        """Returns each cell's mean over all permutations, exactly; None where no formula gives it."""
+        return None
+
+    def null_moments(self) -> NullMoments | None:
+        """Returns each cell's first three moments over all permutations; None where no formula gives them."""
+        return None
+
+
+class ResampledPairing(Pairing):
+    """A pairing that can leave items out, which is what an interval is made from."""
+
+    @abstractmethod
+    def without(self, items: Int[Tensor, " m"]) -> Float[Tensor, "a b"]:
+        """Returns the observed grid of all items but these."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +102,7 @@ class Metric:
         bounded: whether no score leaves the range; else the range is where scores are read.
         self_score: a layer's score with itself; None where the definition does not fix it.
         ordered: whether the items' order matters (folds).
+        interval: whether simulation has shown its interval to cover as it says.
         tiles: whether it can be formed in tiles, when whole matrices do not fit the budget.
     """
 
@@ -99,6 +121,7 @@ class Metric:
     bounded: bool = True
     self_score: float | None = 1.0
     ordered: bool = False
+    interval: bool = False
     tiles: bool = True
 
     def facts(self) -> dict[str, Any]:
@@ -118,5 +141,6 @@ class Metric:
             "symmetric": self.symmetric,
             "invariances": sorted(self.invariances),
             "tolerance": self.tolerance,
+            "interval": self.interval,
             "reference": self.reference,
         }

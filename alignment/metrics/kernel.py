@@ -6,14 +6,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from alignment.metrics.facts import Values
+from alignment.metrics.facts import ResampledPairing, Values
+from alignment.metrics.moments import NullMoments, Summary, stacked, summarise, third_moment, variance
+from alignment.metrics.remainder import Remainder, inner
 from alignment.views import CentredGrams, Kernel, Views
 
 _ROWS = 32  # gathered at a time: what they bring stays in the cache until it is multiplied
-_PIECE = 1 << 15  # float32 terms summed before float64 takes over
+_FEWEST, _MOST = 6, 4096  # items that the third moment is defined for, and that a cube of them is worth
+_DOMINANT = 0.2  # the share of a Gram's squares in one row beyond which its moments say little of the tail
 
 
-class Cka:
+class Cka(ResampledPairing):
     """Centred kernel alignment, HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)), for a grid of layers as one matrix product.
 
     Up to a factor that the ratio takes out, the biased HSIC of centred Grams is `2 Σ_{i<j} K_ij L_ij + Σ_i K_ii L_ii`.
@@ -25,12 +28,14 @@ class Cka:
 
     def __init__(self, a: Views, b: Views, values: Values, *, unbiased: bool) -> None:
         kernel = Kernel(values["kernel"], values["bandwidth"])
-        self.a, self.b = a.grams(kernel), b.grams(kernel)
+        self.a, self.b, self.unbiased = a.grams(kernel), b.grams(kernel), unbiased
         n = a.items
         self.weight = -2 / (n - 2) if unbiased else 1.0
         self.constant = 1 / ((n - 1) * (n - 2)) if unbiased else 0.0
-        scale_a, scale_b = (_usable(self._self_terms(grams), grams) for grams in (self.a, self.b))
+        self.squares_a, self.squares_b = _squares(self.a), _squares(self.b)
+        scale_a, scale_b = self._own(self.a, self.squares_a), self._own(self.b, self.squares_b)
         self.scale = torch.outer(scale_a.rsqrt(), scale_b.rsqrt())
+        self.cross: Float[Tensor, "a b"] | None = None
 
     @property
     def operations(self) -> float:
@@ -40,10 +45,7 @@ class Cka:
 
     def observed(self) -> Float[Tensor, "a b"]:
         """Returns the grid with items paired as they are."""
-        cross = torch.zeros_like(self.scale)
-        for left, right in zip(self.a.blocks(), self.b.blocks(), strict=True):
-            cross += _inner(left, right)
-        return self._score(cross, self.b.diagonal)
+        return self._score(self._cross(), self.b.diagonal)
 
     def permuted(self, permutation: Int[Tensor, " n"]) -> Float[Tensor, "a b"]:
         """Returns the grid with item i of A paired with item `permutation[i]` of B."""
@@ -60,12 +62,79 @@ class Cka:
         score = (2 * cross + self.weight * diagonals + self.constant * traces) * self.scale
         return score.clamp(-1, 1)  # both estimators are inner products: only rounding passes 1
 
-    def _self_terms(self, grams: CentredGrams) -> Float[Tensor, " layers"]:
-        squares = torch.zeros(grams.layers, dtype=torch.float64, device=grams.diagonal.device)
-        for block in grams.blocks():
-            squares += _inner_rows(block)
+    def null_mean(self) -> Float[Tensor, "a b"]:
+        """Returns each cell's mean over all permutations."""
+        if self.unbiased:
+            return torch.zeros_like(self.scale)
+        traces = torch.outer(self.a.diagonal.sum(dim=1), self.b.diagonal.sum(dim=1))
+        return traces / (self.a.n - 1) * self.scale
+
+    def null_moments(self) -> NullMoments | None:
+        """Returns each cell's first three moments over all permutations; None for few items, or too many to hold."""
+        n = self.a.n
+        if not _FEWEST <= n <= _MOST or self.a.spread() is None or self.b.spread() is None:
+            return None
+        a, b = (self._summary(grams) for grams in (self.a, self.b))
+        rows, columns = _broadcast(a, 1), _broadcast(b, 0)
+        spread = variance(rows, columns, n).clamp(min=0).sqrt()
+        return NullMoments(
+            mean=self.null_mean(),
+            deviation=spread * self.scale,
+            skewness=third_moment(rows, columns, n) / spread**3,
+            dominated=torch.maximum(rows.most, columns.most) > _DOMINANT,
+        )
+
+    def without(self, items: Int[Tensor, " m"]) -> Float[Tensor, "a b"]:
+        """Returns the grid of all items but these, from the whole grid's sums less what these items brought to them."""
+        a, b = Remainder.of(self.a, items), Remainder.of(self.b, items)
+        cross = 2 * self._cross() + self.a.diagonal @ self.b.diagonal.T
+        own_a, own_b = (
+            2 * squares + grams.diagonal.square().sum(dim=1)
+            for squares, grams in ((self.squares_a, self.a), (self.squares_b, self.b))
+        )
+        scale = [
+            rest.dependence_on_itself(own, unbiased=self.unbiased).clamp(min=0).rsqrt()
+            for rest, own in ((a, own_a), (b, own_b))
+        ]
+        return a.dependence(b, cross, unbiased=self.unbiased) * torch.outer(scale[0], scale[1])
+
+    def _cross(self) -> Float[Tensor, "a b"]:
+        if self.cross is None:
+            self.cross = torch.zeros_like(self.scale)
+            for left, right in zip(self.a.blocks(), self.b.blocks(), strict=True):
+                self.cross += inner(left, right)
+        return self.cross
+
+    def _own(self, grams: CentredGrams, squares: Float[Tensor, " layers"]) -> Float[Tensor, " layers"]:
+        """Returns each layer's dependence on itself, NaN where it is zero or less but for rounding."""
         diagonal = grams.diagonal
-        return 2 * squares + self.weight * diagonal.square().sum(dim=1) + self.constant * diagonal.sum(dim=1).square()
+        own = 2 * squares + self.weight * diagonal.square().sum(dim=1) + self.constant * diagonal.sum(dim=1).square()
+        return torch.where(own > 1e-12 * diagonal.square().sum(dim=1), own, torch.nan)
+
+    def _summary(self, grams: CentredGrams) -> Summary:
+        everyone = torch.arange(grams.n, device=grams.diagonal.device)
+        summaries = []
+        for layer in range(grams.layers):
+            matrix = grams.matrix(layer)
+            if self.unbiased:  # U-centred: rows that sum to zero beside a diagonal of zero
+                k = grams.diagonal[layer]
+                shift = (k / (grams.n - 2) - k.sum() / (2 * (grams.n - 1) * (grams.n - 2))).to(matrix.dtype)
+                matrix += shift.unsqueeze(0) + shift.unsqueeze(1)
+                matrix[everyone, everyone] = 0
+            summaries.append(summarise(matrix))
+        return stacked(summaries)
+
+
+def _broadcast(summary: Summary, axis: int) -> Summary:
+    return Summary(**{name: getattr(summary, name).unsqueeze(axis) for name in Summary.__dataclass_fields__})
+
+
+def _squares(grams: CentredGrams) -> Float[Tensor, " layers"]:
+    """Returns the sum of each layer's squares above the diagonal."""
+    total = torch.zeros(grams.layers, dtype=torch.float64, device=grams.diagonal.device)
+    for block in grams.blocks():
+        total += torch.stack([torch.linalg.vector_norm(row, dtype=torch.float64).square() for row in block])
+    return total
 
 
 def _cross_permuted(fixed: CentredGrams, moved: CentredGrams, permutation: Int[Tensor, " n"]) -> Float[Tensor, "f m"]:
@@ -75,7 +144,7 @@ def _cross_permuted(fixed: CentredGrams, moved: CentredGrams, permutation: Int[T
     for number in range(len(fixed)):
         block = fixed.block(number)
         if spread is None:
-            total += _inner(block, moved.block(number, permutation))
+            total += inner(block, moved.block(number, permutation))
             continue
         start, stop = fixed.rows(number)
         width = fixed.n - start
@@ -86,22 +155,3 @@ def _cross_permuted(fixed: CentredGrams, moved: CentredGrams, permutation: Int[T
             here = block[:, (first - start) * width :][:, : len(pairs)]
             total += (here @ pairs)[:, : moved.layers].double()
     return total
-
-
-def _inner(left: Float[Tensor, "a p"], right: Float[Tensor, "b p"]) -> Float[Tensor, "a b"]:
-    """Returns `left @ right.T`, summed in float64 over pieces short enough for float32."""
-    total = torch.zeros(len(left), len(right), dtype=torch.float64, device=left.device)
-    for one, other in zip(torch.split(left, _PIECE, dim=1), torch.split(right, _PIECE, dim=1), strict=True):
-        total += (one @ other.T).double()
-    return total
-
-
-def _inner_rows(block: Float[Tensor, "layers p"]) -> Float[Tensor, " layers"]:
-    """Returns each row's squared length, float64."""
-    return torch.stack([torch.linalg.vector_norm(row, dtype=torch.float64).square() for row in block])
-
-
-def _usable(terms: Float[Tensor, " layers"], grams: CentredGrams) -> Float[Tensor, " layers"]:
-    """Returns the self-terms, NaN where one is zero or less but for rounding: the score then has no meaning."""
-    size = grams.diagonal.square().sum(dim=1)
-    return torch.where(terms > 1e-12 * size, terms, torch.nan)

@@ -7,15 +7,15 @@ looked up, and nothing else.
 from __future__ import annotations
 
 import itertools
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from alignment.metrics.facts import Values
-from alignment.views import EdgeFinder, Edges, Views
+from alignment.metrics.facts import Pairing, ResampledPairing, Values
+from alignment.views import SPARE, EdgeFinder, Edges, Views
 
 _CELLS = 1 << 23  # values that a step may hold for all items of a block and all cells
 
@@ -33,7 +33,7 @@ class Hits:
     theirs: Int[Tensor, " hits"]
 
 
-class NeighbourPairing(ABC):
+class NeighbourPairing(Pairing):
     """What the metrics of neighbourhoods share: finding the edges that both sides have."""
 
     def __init__(self, a: Views, b: Views, values: Values) -> None:
@@ -71,15 +71,46 @@ class NeighbourPairing(ABC):
         return counts.index_add_(0, item[held], self.b.member[hits.theirs[held]])
 
 
-class MutualKnn(NeighbourPairing):
+class MutualKnn(NeighbourPairing, ResampledPairing):
     """The mean over items of |kNN_A(i) ∩ kNN_B(i)| / k.
 
     Source: Huh et al. 2024, "The Platonic Representation Hypothesis", arXiv 2405.07987.
     """
 
+    def __init__(self, a: Views, b: Views, values: Values) -> None:
+        super().__init__(a, b, values)
+        self.views = (a, b)
+        self.longer: tuple[Edges, Edges, Hits] | None = None
+
     def score(self, hits: Hits) -> Float[Tensor, "a b"]:
         """Returns the grid, as one product of who has which edge."""
         return self.a.member[hits.ours].T @ self.b.member[hits.theirs] / (self.n * self.k)
+
+    def null_mean(self) -> Float[Tensor, "a b"]:
+        """Returns k / (n - 1) everywhere: by symmetry, whatever the neighbourhoods are."""
+        shape = (self.a.member.shape[1], self.b.member.shape[1])
+        return torch.full(shape, self.k / (self.n - 1), dtype=torch.float64, device=self.a.keys.device)
+
+    def without(self, items: Int[Tensor, " m"]) -> Float[Tensor, "a b"]:
+        """Returns the grid of all items but these, whose places in a neighbourhood the next nearest take.
+
+        Lists of k + 8 stand in for whole ones. Where more than 8 of an item's k + 8 nearest are left out, which random
+        groups of a fiftieth of the items all but never do, it has fewer than k neighbours and its overlap is less.
+        """
+        if self.longer is None:
+            long_a, long_b = (view.edges(min(self.k + SPARE, self.n - 1)) for view in self.views)
+            self.longer = (long_a, long_b, Hits(*EdgeFinder(long_b).find(long_a.keys)))
+        long_a, long_b, hits = self.longer
+        gone = torch.zeros(self.n, dtype=torch.bool, device=items.device)
+        gone[items] = True
+        ours = self._kept(long_a, self.views[0], gone)[hits.ours]
+        theirs = self._kept(long_b, self.views[1], gone)[hits.theirs]
+        return ours.T @ theirs / ((self.n - len(items)) * self.k)
+
+    def _kept(self, edges: Edges, views: Views, gone: Bool[Tensor, " n"]) -> Float[Tensor, "edges layers"]:
+        """Returns which edges are among an item's k nearest once some items are gone."""
+        stays = ~gone[views.neighbours(edges.k)]
+        return edges.spread(stays & (stays.cumsum(dim=2) <= self.k) & ~gone.unsqueeze(1))
 
 
 class JaccardKnn(NeighbourPairing):

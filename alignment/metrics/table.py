@@ -33,6 +33,7 @@ METRICS = MappingProxyType(
                 minimum_items=lambda values: int(values["k"]) + 1,
                 pair=MutualKnn,
                 parameters=(_K,),
+                interval=True,
             ),
             Metric(
                 name="cycle_knn",
@@ -119,6 +120,7 @@ METRICS = MappingProxyType(
                 minimum_items=lambda values: 3,
                 pair=partial(Cka, unbiased=False),
                 parameters=(_KERNEL, _BANDWIDTH),
+                interval=True,
             ),
             Metric(
                 name="unbiased_cka",
@@ -133,6 +135,7 @@ METRICS = MappingProxyType(
                 minimum_items=lambda values: 4,
                 pair=partial(Cka, unbiased=True),
                 parameters=(_KERNEL, _BANDWIDTH),
+                interval=True,
             ),
         )
     }

@@ -8,9 +8,10 @@ from alignment.views.edges import EdgeFinder, Edges
 from alignment.views.grams import CentredGrams, Kernel
 from alignment.views.health import Finding, fault, oddities
 from alignment.views.neighbours import nearest_neighbours
-from alignment.views.stack import Views
+from alignment.views.stack import SPARE, Views
 
 __all__ = [
+    "SPARE",
     "CentredGrams",
     "EdgeFinder",
     "Edges",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 _TABLE_BYTES = 1 << 28  # a table of all n² pairs of items may take this much; beyond it the edges are searched
@@ -24,6 +24,7 @@ class Edges:
         rank: `[edges, layers]`, 0 for the nearest, -1 where the layer does not have the edge.
         product: `[edges, layers]`, the inner product, float64; 0 where the layer does not have the edge.
         member: `[edges, layers]`, 1.0 where the layer has the edge, float64.
+        place: where each neighbour of each layer and item stands in a flattened `[edges, layers]`.
     """
 
     n: int
@@ -34,6 +35,7 @@ class Edges:
     rank: Int[Tensor, "edges layers"]
     product: Float[Tensor, "edges layers"]
     member: Float[Tensor, "edges layers"]
+    place: Int[Tensor, " entries"]
 
     @classmethod
     def of(cls, neighbours: Int[Tensor, "layers n k"], products: Float[Tensor, "layers n k"]) -> Edges:
@@ -41,14 +43,20 @@ class Edges:
         layers, n, k = neighbours.shape
         device = neighbours.device
         keys, place = torch.unique(neighbours + n * torch.arange(n, device=device).view(1, n, 1), return_inverse=True)
-        at = place.flatten() * layers + torch.arange(layers, device=device).view(-1, 1, 1).expand_as(place).flatten()
+        at = place.flatten() * layers + torch.arange(layers, device=device).repeat_interleave(n * k)
         rank = torch.full((len(keys) * layers,), -1, dtype=torch.int16, device=device)
         rank[at] = torch.arange(k, dtype=torch.int16, device=device).expand(layers, n, k).flatten()
         product = torch.zeros(len(keys) * layers, dtype=torch.float64, device=device)
         product[at] = products.flatten()
         shape = (len(keys), layers)
         member = (rank >= 0).double().view(shape)
-        return cls(n, k, keys, keys // n, keys % n, rank.view(shape), product.view(shape), member)
+        return cls(n, k, keys, keys // n, keys % n, rank.view(shape), product.view(shape), member, at)
+
+    def spread(self, flags: Bool[Tensor, "layers n k"]) -> Float[Tensor, "edges layers"]:
+        """Returns which layers have each edge, of those neighbours that `flags` leaves, as 1.0 and 0.0."""
+        out = torch.zeros(self.member.numel(), dtype=torch.float64, device=flags.device)
+        out[self.place] = flags.flatten().double()
+        return out.view_as(self.member)
 
 
 class EdgeFinder:

@@ -7,7 +7,7 @@ rows sum to zero: the sum of a row's other entries is minus its diagonal entry.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,11 +18,7 @@ from torch import Tensor
 from alignment.errors import RequestError
 from alignment.preprocessing import PreparedLayer
 from alignment.views.neighbours import symmetric_product
-
-# Rows of a block: wide enough for the product's full speed, narrow enough to waste little below the diagonal.
-_BLOCK = 128
-_LINE = 16  # float32 values in a cache line
-
+from alignment.views.triangles import Triangles
 
 @dataclass(frozen=True)
 class Kernel:
@@ -37,16 +33,17 @@ class Kernel:
     bandwidth: float = 1.0
 
 
-class CentredGrams:
+class CentredGrams(Triangles):
     """A stack of centred Gram matrices, handed out as blocks of the strict upper triangle, and their diagonals.
 
-    A block holds rows `start` to `stop` and columns `start` to n of every layer, flattened; what lies on or below the
-    diagonal is zero. Blocks are kept while the stack fits the budget and formed anew each time when it does not.
+    Blocks are kept while the stack fits the budget and formed anew each time when it does not.
 
     Attributes:
         n: how many items.
         layers: how many layers.
         dtype: float32, or float64 if any layer is.
+        device: where they are.
+        budget: bytes that the stack may keep.
         diagonal: `[layers, n]`, float64.
     """
 
@@ -56,18 +53,16 @@ class CentredGrams:
         Raises:
             RequestError: if an rbf stack does not fit the budget, in bytes: its blocks cannot be formed one by one.
         """
-        self.n, self.layers, self.budget = len(layers[0].values), len(layers), budget
-        self.dtype = torch.float64 if any(layer.precision == torch.float64 for layer in layers) else torch.float32
-        self._bytes = torch.finfo(self.dtype).bits // 8
-        self.diagonal = torch.empty(self.layers, self.n, dtype=torch.float64, device=layers[0].values.device)
-        self._starts = range(0, self.n, _BLOCK)
-        self._offsets = [0]
-        for number in range(len(self)):
-            start, stop = self.rows(number)
-            self._offsets.append(self._offsets[-1] + (stop - start) * (self.n - start))
+        precise = any(layer.precision == torch.float64 for layer in layers)
+        super().__init__(
+            len(layers),
+            len(layers[0].values),
+            dtype=torch.float64 if precise else torch.float32,
+            device=layers[0].values.device,
+            budget=budget,
+        )
+        self.diagonal = torch.empty(self.layers, self.n, dtype=torch.float64, device=self.device)
         self._features: list[Float[Tensor, "n d"]] = []
-        self._held: Float[Tensor, "layers packed"] | None = None
-        self._spread: Float[Tensor, "n n padded"] | None = None
         if kernel.name == "rbf":
             self._hold_rbf(layers, kernel.bandwidth)
         else:
@@ -78,21 +73,13 @@ class CentredGrams:
         """How many floating-point operations forming the stack takes."""
         return float(self.n**2 * sum(features.shape[1] for features in self._features))
 
-    def __len__(self) -> int:
-        return len(self._starts)
-
-    def rows(self, number: int) -> tuple[int, int]:
-        """Returns the first row of block `number` and the row after its last."""
-        start = self._starts[number]
-        return start, min(start + _BLOCK, self.n)
-
     def block(self, number: int, permutation: Int[Tensor, " n"] | None = None) -> Float[Tensor, "layers packed"]:
         """Returns block `number` of every layer, flattened; of the items in `permutation`'s order, if there is one.
 
         A permuted block is formed from the features, which is for stacks too large to be `spread`.
         """
         if self._held is not None and permutation is None:
-            return self._held[:, self._offsets[number] : self._offsets[number + 1]]
+            return super().block(number)
         if not self._features:
             raise ValueError("a permuted block of an rbf stack comes from its spread")
         out = self._features[0].new_empty(self.layers, self._offsets[number + 1] - self._offsets[number])
@@ -105,29 +92,28 @@ class CentredGrams:
                 _upper(features[permutation[start:stop]], features[permutation[start:]], place)
         return out
 
-    def blocks(self) -> Iterator[Float[Tensor, "layers packed"]]:
-        """Yields every block of every layer."""
-        return (self.block(number) for number in range(len(self)))
+    def matrix(self, layer: int) -> Float[Tensor, "n n"]:
+        """Returns one layer's whole matrix, a copy; only where `spread` is there."""
+        spread = self.spread()
+        if spread is None:
+            raise ValueError("the matrices do not fit the budget")
+        whole = spread[:, :, layer].contiguous()
+        whole.diagonal().copy_(self.diagonal[layer])
+        return whole
 
-    def spread(self) -> Float[Tensor, "n n padded"] | None:
-        """Returns the whole matrices with the layers innermost, or None if that does not fit the budget.
-
-        A pair of items is then one short run of memory, so that permuting costs one read of it. Layers are padded with
-        zeros to whole cache lines.
-        """
-        padded = -(-self.layers // _LINE) * _LINE
-        if self._spread is None and self._held is not None and self.n**2 * padded * self._bytes <= self.budget:
-            self._spread = self._held.new_zeros(self.n, self.n, padded)
-            for number in range(len(self)):
-                start, stop = self.rows(number)
-                upper = self.block(number).view(self.layers, stop - start, -1).permute(1, 2, 0)
-                self._spread[start:stop, start:, : self.layers] += upper
-                self._spread[start:, start:stop, : self.layers] += upper.transpose(0, 1)
-        return self._spread
+    def whole_rows(self, items: Int[Tensor, " m"]) -> Float[Tensor, "layers m n"]:
+        """Returns the rows of some items, diagonal included."""
+        if self._features:
+            return torch.stack([features[items] @ features.T for features in self._features])
+        spread = self.spread()
+        assert spread is not None  # noqa: S101 - an rbf stack is refused if its spread does not fit
+        rows = spread[items][:, :, : self.layers].permute(2, 0, 1).contiguous()
+        rows[:, torch.arange(len(items), device=items.device), items] = self.diagonal[:, items].to(self.dtype)
+        return rows
 
     def _hold_linear(self, layers: Sequence[PreparedLayer]) -> None:
-        if self.layers * self._offsets[-1] * self._bytes <= self.budget:
-            self._held = torch.empty(self.layers, self._offsets[-1], dtype=self.dtype, device=self.diagonal.device)
+        if self.packed_bytes <= self.budget:
+            self.hold()
         for index, layer in enumerate(layers):
             features = layer.features(centred=True).to(self.dtype)
             self._features.append(features)
@@ -135,29 +121,20 @@ class CentredGrams:
             if self._held is not None:
                 for number in range(len(self)):
                     start, stop = self.rows(number)
-                    _upper(features[start:stop], features[start:], self._slot(index, number))
+                    _upper(features[start:stop], features[start:], self.slot(index, number))
 
     def _hold_rbf(self, layers: Sequence[PreparedLayer], bandwidth: float) -> None:
-        need = self._bytes * self.n**2 * max(self.layers, _LINE)
+        need = self.spread_bytes
         if need > self.budget:
             raise RequestError(
                 f"an rbf kernel of {self.n} items and {self.layers} layers needs {need / 2**30:.1f} GiB, "
                 f"more than the {self.budget / 2**30:.1f} GiB of the budget; take fewer samples, or the linear kernel"
             )
-        self._held = torch.empty(self.layers, self._offsets[-1], dtype=self.dtype, device=self.diagonal.device)
+        self.hold()
         for index, layer in enumerate(layers):
             gram = _centre(_rbf(layer, bandwidth))
             self.diagonal[index] = gram.diagonal()
-            for number in range(len(self)):
-                start, stop = self.rows(number)
-                slot = self._slot(index, number)
-                slot.copy_(gram[start:stop, start:])
-                slot[:, : stop - start].triu_(1)
-
-    def _slot(self, index: int, number: int) -> Float[Tensor, "r c"]:
-        assert self._held is not None  # noqa: S101 - only called while it is being filled
-        packed = self._held[index, self._offsets[number] : self._offsets[number + 1]]
-        return packed.view(-1, self.n - self._starts[number])
+            self.put(index, gram)
 
 
 def _upper(rows: Float[Tensor, "r d"], columns: Float[Tensor, "c d"], out: Float[Tensor, "r c"]) -> None:

@@ -15,6 +15,7 @@ from alignment.views.health import Finding, fault, oddities
 from alignment.views.neighbours import nearest_neighbours
 
 GIBIBYTE = 1 << 30
+SPARE = 8  # neighbours kept beyond those asked for: an interval leaves items out, and the next nearest step in
 
 
 class Views:
@@ -66,9 +67,10 @@ class Views:
 
     def _nearest(self, k: int) -> tuple[Int[Tensor, "layers n m"], Float[Tensor, "layers n m"]]:
         if self._neighbours is None or self._neighbours[0].shape[2] < k:
-            nothing = torch.zeros(self.items, k, device=self.device)
+            most = min(k + SPARE, self.items - 1)
+            nothing = torch.zeros(self.items, most, device=self.device)
             found = [
-                nearest_neighbours(layer, k, budget=self.budget) if good else (nothing.long(), nothing)
+                nearest_neighbours(layer, most, budget=self.budget) if good else (nothing.long(), nothing)
                 for layer, good in zip(self.layers, self.usable.tolist(), strict=True)
             ]
             self._neighbours = (

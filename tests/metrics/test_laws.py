@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alignment.metrics import METRICS, MetricChoice
+from alignment.metrics import METRICS, MetricChoice, ResampledPairing
 from tests.metrics import oracles
 from tests.metrics.support import grid, invariance, mixed_pair, stacks, views
 
@@ -137,3 +137,22 @@ def test_a_degenerate_layer_has_no_score_and_spoils_no_other(choice):
     after = grid(choice, [constant, broken, a[2]], b)
     assert np.isnan(after[:2]).all()
     np.testing.assert_allclose(after[2], expected[2], atol=1e-12, rtol=0)
+
+
+@EVERY
+def test_what_is_left_without_some_items_is_the_grid_of_the_others(choice):
+    a, b = stacks(90, 14, 22, layers=(3, 2), seed=15)
+    pairing = choice.metric.pair(views(a), views(b), choice.values)
+    assert isinstance(pairing, ResampledPairing) == choice.metric.interval
+    if (
+        not choice.metric.interval or choice.values.get("kernel") == "rbf"
+    ):  # an rbf kernel keeps the whole set's bandwidth
+        return
+    gone = np.array([3, 17, 18, 89])
+    rest = np.setdiff1d(np.arange(90), gone)
+    np.testing.assert_allclose(
+        pairing.without(torch.from_numpy(gone)).numpy(),
+        grid(choice, [x[rest] for x in a], [y[rest] for y in b]),
+        atol=2 * choice.metric.tolerance + SLACK,
+        rtol=0,
+    )

@@ -1,4 +1,4 @@
-"""Calibration: how a score stands against chance.
+"""Chance: where a score stands among those of shuffled items.
 
 Under the null the two models see the same items in unrelated order. A permutation of B's items re-indexes every layer
 of B alike, so one permutation serves the whole grid, and the null of the best pair is that of the grid's maximum.
@@ -9,7 +9,6 @@ Source: Groeger et al., "Revisiting the Platonic Representation Hypothesis: An A
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,34 +16,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from alignment.errors import RequestError
+from alignment.calibration.settings import Progress
 from alignment.metrics import Metric, Pairing
 
 ALPHA = 0.05  # the share of null scores that a threshold leaves above it
-Progress = Callable[[str, int, int], None]  # stage, done, total
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """How a score is calibrated.
-
-    Attributes:
-        permutations: how many draws of the null; 0 turns it off.
-        resamples: how many resamples the interval is made from; 0 turns it off.
-        level: the interval's nominal coverage.
-    """
-
-    permutations: int = 200
-    resamples: int = 200
-    level: float = 0.95
-
-    def __post_init__(self) -> None:
-        for name in ("permutations", "resamples"):
-            value = getattr(self, name)
-            if not 0 <= value <= 100_000:
-                raise RequestError(f"{name} must be between 0 and 100000, not {value}")
-        if not 0 < self.level < 1:
-            raise RequestError(f"level must be between 0 and 1, not {self.level}")
 
 
 @dataclass(frozen=True)

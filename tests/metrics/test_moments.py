@@ -1,0 +1,52 @@
+"""The moments of the permutation null, against every permutation there is."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from alignment.metrics import MetricChoice
+from alignment.metrics.moments import summarise, third_moment, variance
+from tests.metrics.support import stacks, views
+
+
+def centred(x):
+    x = x - x.mean(axis=0)
+    return x @ x.T
+
+
+def u_centred(x):
+    gram, n = centred(x), len(x)
+    k = np.diag(gram)
+    out = gram + (k[:, None] + k[None, :]) / (n - 2) - k.sum() / ((n - 1) * (n - 2))
+    np.fill_diagonal(out, 0)
+    return out
+
+
+@pytest.mark.parametrize("centring", [centred, u_centred])
+@pytest.mark.parametrize("n", [6, 7, 8])
+def test_moments_are_those_of_all_permutations(n, centring):
+    random = np.random.default_rng(n)
+    a, b = centring(random.normal(size=(n, 3)) ** 3), centring(random.normal(size=(n, 4)))
+    assert np.allclose(a.sum(axis=1), 0)
+    every = np.array([(a * b[np.ix_(p, p)]).sum() for p in map(list, itertools.permutations(range(n)))])
+    one, other = summarise(torch.from_numpy(a)), summarise(torch.from_numpy(b))
+    assert every.mean() == pytest.approx(np.trace(a) * np.trace(b) / (n - 1), abs=1e-9)
+    assert float(variance(one, other, n)) == pytest.approx(every.var(), rel=1e-9)
+    assert float(third_moment(one, other, n)) == pytest.approx(((every - every.mean()) ** 3).mean(), rel=1e-7)
+
+
+@pytest.mark.parametrize("key", ["cka", "unbiased_cka", "cka:kernel=rbf", "mutual_knn:k=2"])
+def test_a_pairing_knows_its_null_exactly(key):
+    choice, n = MetricChoice.parse(key), 7
+    a, b = stacks(n, 3, 4, layers=(2, 2), seed=n)
+    pairing = choice.metric.pair(views(a, dtype=torch.float64), views(b, dtype=torch.float64), choice.values)
+    every = torch.stack([pairing.permuted(torch.tensor(p)) for p in itertools.permutations(range(n))])
+    torch.testing.assert_close(pairing.null_mean(), every.mean(dim=0), rtol=0, atol=1e-9)
+    moments = pairing.null_moments() if choice.metric.family == "kernel" else None
+    if moments is not None:
+        torch.testing.assert_close(moments.mean, every.mean(dim=0), rtol=0, atol=1e-9)
+        torch.testing.assert_close(moments.deviation, every.std(dim=0, correction=0), rtol=1e-6, atol=0)
+        standard = (every - every.mean(dim=0)) / every.std(dim=0, correction=0)
+        torch.testing.assert_close(moments.skewness, standard.pow(3).mean(dim=0), rtol=1e-5, atol=1e-7)
