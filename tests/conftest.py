@@ -7,8 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import torch
 
 from app.cli.main import run
+
+# Tests work on small tensors, where a second thread gains nothing and, on a busy machine, waits for its turn each time.
+torch.set_num_threads(1)
 
 
 class Answer(NamedTuple):
@@ -21,12 +25,15 @@ class Answer(NamedTuple):
 
 @pytest.fixture
 def accord(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> Callable[..., Answer]:
     """Returns a function that runs `accord …` in an empty folder, 80 columns wide, with no settings of this machine."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setenv("ACCORD_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("ACCORD_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.delenv("ACCORD_BUDGET_MIB", raising=False)
 
     def call(line: str) -> Answer:

@@ -59,7 +59,6 @@ class Activations:
         for layer in self.layers:
             if not layer.isprintable() or not layer.strip():  # it is printed on terminals, in figures and in lists
                 raise ActivationsError(f"{name}: the layer name {layer!r} cannot be printed; give it another")
-        rows = {value.shape[0] for value in self.values}
         for layer, value in zip(self.layers, self.values, strict=True):
             if value.ndim != 2 or 0 in value.shape:
                 raise ActivationsError(
@@ -70,6 +69,7 @@ class Activations:
                 raise ActivationsError(
                     f"{name}: layer {layer!r} holds {kind}; write float16, bfloat16, float32 or float64"
                 )
+        rows = {value.shape[0] for value in self.values}
         if len(rows) > 1:
             raise ActivationsError(f"{name}: layers have {sorted(rows)} rows; each must have one row an item")
         if self.ids is not None and len(self.ids) not in rows:

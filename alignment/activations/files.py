@@ -127,7 +127,7 @@ def _read_npz(path: Path) -> tuple[dict[str, Tensor], list[str] | None, tuple[st
                 f"{path}: {name!r} holds {value.dtype}; write float16, float32 or float64, one array a layer"
             )
         else:
-            arrays[name] = torch.from_numpy(np.ascontiguousarray(value, dtype=value.dtype.newbyteorder("=")))
+            arrays[name] = torch.from_numpy(np.asarray(value, dtype=value.dtype.newbyteorder("="), order="C"))
     return arrays, order, ids
 
 
@@ -137,7 +137,8 @@ def _members(path: Path) -> dict[str, np.ndarray]:
     try:
         if not zipfile.is_zipfile(path):  # numpy.load would take it for a pickle or a single array
             raise ActivationsError(f"{path} is not a .npz file, or only the beginning of one; {advice}")
-        with np.load(path, allow_pickle=False) as file:
+        # A handle of ours: numpy leaves its own open where the zip is broken.
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
             members = {name: file[name] for name in file.files}
     except ValueError as error:
         if "allow_pickle" in str(error):

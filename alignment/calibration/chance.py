@@ -62,7 +62,7 @@ def against_chance(observed: Float[Tensor, "*cells"], null: Float[Tensor, "m *ce
             observed one as the metric's tolerance counts as a tie.
     """
     count = len(null)
-    p = (1 + (null >= observed - metric.tolerance).sum(dim=0)) / (count + 1)
+    p = (1 + (null >= observed - metric.tolerance).sum(dim=0).double()) / (count + 1)
     pooled = torch.cat([null, observed.unsqueeze(0)]).sort(dim=0).values
     threshold = pooled[math.ceil((1 - ALPHA) * (count + 1)) - 1]
     room = metric.range[1] - threshold
@@ -72,7 +72,7 @@ def against_chance(observed: Float[Tensor, "*cells"], null: Float[Tensor, "m *ce
         mean=null.mean(dim=0).masked_fill(nothing, torch.nan),
         threshold=threshold.masked_fill(nothing, torch.nan),
         calibrated=calibrated.masked_fill(nothing, torch.nan),
-        p=p.double().masked_fill(nothing, torch.nan),
+        p=p.masked_fill(nothing, torch.nan),
     )
 
 

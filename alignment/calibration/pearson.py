@@ -1,7 +1,7 @@
 """pearson_p(): a p-value for single cells from the exact moments of their null, without its grain of 1 / (m + 1).
 
-A Pearson III distribution (a shifted gamma) with the null's mean, deviation and skewness. It is an approximation: good to
-0.001 for well-behaved layers and wrong by several times where an item dominates, which is why it is not used there.
+A Pearson III distribution (a shifted gamma) with the null's mean, deviation and skewness. It is an approximation: good
+to 0.001 for well-behaved layers, and wrong by several times where an item dominates, where it is not used.
 
 Source: Kazi-Aoual et al. 1995, Computational Statistics & Data Analysis 20; Josse, Pagès and Husson 2008, ibid. 53.
 """

@@ -2,6 +2,18 @@
 
 from alignment.comparison.compare import compare, extract_model
 from alignment.comparison.request import Comparison, Extraction, Scoring
-from alignment.comparison.score import score
+from alignment.comparison.score import make_views, measure, score
+from alignment.comparison.source import Items, Source
 
-__all__ = ["Comparison", "Extraction", "Scoring", "compare", "extract_model", "score"]
+__all__ = [
+    "Comparison",
+    "Extraction",
+    "Items",
+    "Scoring",
+    "Source",
+    "compare",
+    "extract_model",
+    "make_views",
+    "measure",
+    "score",
+]

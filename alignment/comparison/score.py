@@ -16,7 +16,7 @@ from alignment.activations import Activations, require_same_items
 from alignment.calibration import Calibration, against_chance, best_interval, maximum, null_scores, pearson_p
 from alignment.calibration.pearson import trusted
 from alignment.comparison.request import Progress, Scoring, place
-from alignment.metrics import Metric, MetricChoice, ResampledPairing
+from alignment.metrics import InfluencePairing, Metric, MetricChoice
 from alignment.preprocessing import prepare
 from alignment.report import AlignmentReport, Best, Grid, MetricResult, ReportWarning
 from alignment.views import Views
@@ -106,7 +106,7 @@ def _measure_one(
     top = observed[row, column]
     best = Best(a.layers[row], b.layers[column], float(top))
     calibration = scoring.calibration
-    if calibration.resamples and isinstance(pairing, ResampledPairing) and metric.interval:
+    if calibration.resamples and isinstance(pairing, InfluencePairing) and metric.interval:
         best = replace(
             best,
             interval=best_interval(
@@ -116,7 +116,6 @@ def _measure_one(
                 draws=calibration.resamples,
                 level=calibration.level,
                 seed=scoring.seed,
-                progress=lambda done, total: progress("resample", done, total),
             ),
         )
     result = replace(result, best=best)

@@ -42,12 +42,20 @@ class Pairing(ABC):
         return None
 
 
-class ResampledPairing(Pairing):
-    """A pairing that can leave items out, which is what an interval is made from."""
+class InfluencePairing(Pairing):
+    """A pairing that knows what each item does to its scores, which is what an interval is made from."""
 
     @abstractmethod
-    def without(self, items: Int[Tensor, " m"]) -> Float[Tensor, "a b"]:
-        """Returns the observed grid of all items but these."""
+    def influences(self, group: Int[Tensor, " n"], groups: int) -> Float[Tensor, "groups a b"]:
+        """Returns how much each group of items moves each observed score.
+
+        An item's influence is the derivative of the score by the item's weight, over n: the sum over all items is zero,
+        and the sum of their squares estimates the score's variance.
+
+        Args:
+            group: the group of each item, from 0 to `groups - 1`.
+            groups: how many there are.
+        """
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from alignment.metrics.facts import ResampledPairing, Values
+from alignment.metrics.facts import InfluencePairing, Values
 from alignment.metrics.moments import NullMoments, Summary, stacked, summarise, third_moment, variance
-from alignment.metrics.remainder import Remainder, inner
+from alignment.metrics.pairs import inner, inner_permuted
 from alignment.views import CentredGrams, Kernel, Views
 
-_ROWS = 32  # gathered at a time: what they bring stays in the cache until it is multiplied
 _FEWEST, _MOST = 6, 4096  # items that the third moment is defined for, and that a cube of them is worth
 _DOMINANT = 0.2  # the share of a Gram's squares in one row beyond which its moments say little of the tail
 
 
-class Cka(ResampledPairing):
+class Cka(InfluencePairing):
     """Centred kernel alignment, HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L)), for a grid of layers as one matrix product.
 
     Up to a factor that the ratio takes out, the biased HSIC of centred Grams is `2 Σ_{i<j} K_ij L_ij + Σ_i K_ii L_ii`.
@@ -51,9 +50,9 @@ class Cka(ResampledPairing):
         """Returns the grid with item i of A paired with item `permutation[i]` of B."""
         if self.b.layers > self.a.layers and self.a.spread() is not None:  # what is moved should be the smaller
             back = torch.argsort(permutation)
-            cross = _cross_permuted(self.b, self.a, back).T
+            cross = inner_permuted(self.b, self.a, back).T
         else:
-            cross = _cross_permuted(self.a, self.b, permutation)
+            cross = inner_permuted(self.a, self.b, permutation)
         return self._score(cross, self.b.diagonal[:, permutation])
 
     def _score(self, cross: Float[Tensor, "a b"], diagonal_b: Float[Tensor, "b n"]) -> Float[Tensor, "a b"]:
@@ -84,19 +83,43 @@ class Cka(ResampledPairing):
             dominated=torch.maximum(rows.most, columns.most) > _DOMINANT,
         )
 
-    def without(self, items: Int[Tensor, " m"]) -> Float[Tensor, "a b"]:
-        """Returns the grid of all items but these, from the whole grid's sums less what these items brought to them."""
-        a, b = Remainder.of(self.a, items), Remainder.of(self.b, items)
-        cross = 2 * self._cross() + self.a.diagonal @ self.b.diagonal.T
-        own_a, own_b = (
-            2 * squares + grams.diagonal.square().sum(dim=1)
-            for squares, grams in ((self.squares_a, self.a), (self.squares_b, self.b))
+    def influences(self, group: Int[Tensor, " n"], groups: int) -> Float[Tensor, "groups a b"]:
+        """Returns each group's influence, from its rows of `K ∘ L`, `K ∘ K` and `L ∘ L`.
+
+        With X and Y the self terms and C the cross term, the score C / sqrt(X Y) moves by
+        2 (c_i / sqrt(X Y) - s x_i / 2X - s y_i / 2Y) for item i, with c_i, x_i and y_i its rows of the terms.
+        An rbf kernel's bandwidth is held.
+        """
+        shape = (groups, self.a.layers, self.b.layers)
+        cross, own_a, own_b = (
+            torch.zeros(size, dtype=torch.float64, device=group.device)
+            for size in (shape, shape[:2], (groups, shape[2]))
         )
-        scale = [
-            rest.dependence_on_itself(own, unbiased=self.unbiased).clamp(min=0).rsqrt()
-            for rest, own in ((a, own_a), (b, own_b))
-        ]
-        return a.dependence(b, cross, unbiased=self.unbiased) * torch.outer(scale[0], scale[1])
+        step = max(1, self.a.budget // (8 * self.a.n * (self.a.layers + self.b.layers) * self.a.element_bytes))
+        for items in torch.split(torch.arange(self.a.n, device=group.device), step):
+            rows_a, rows_b = self._rows(self.a, items), self._rows(self.b, items)
+            where = group[items]
+            cross.index_add_(0, where, (rows_a @ rows_b.transpose(1, 2)).double())
+            own_a.index_add_(0, where, rows_a.square().sum(dim=2, dtype=torch.float64))
+            own_b.index_add_(0, where, rows_b.square().sum(dim=2, dtype=torch.float64))
+        share_a, share_b = own_a / own_a.sum(dim=0), own_b / own_b.sum(dim=0)
+        score = self.observed()
+        scale = torch.outer(own_a.sum(dim=0), own_b.sum(dim=0)).rsqrt()
+        return 2 * cross * scale - score * (share_a.unsqueeze(2) + share_b.unsqueeze(1))
+
+    def _rows(self, grams: CentredGrams, items: Int[Tensor, " m"]) -> Float[Tensor, "m layers n"]:
+        """Returns some items' rows of the matrices whose inner products the estimator is."""
+        rows = grams.whole_rows(items).transpose(0, 1)
+        if self.unbiased:
+            shift = self._shift(grams)
+            rows = rows + shift[:, items].T.unsqueeze(2) + shift
+            rows[torch.arange(len(items), device=items.device), :, items] = 0
+        return rows
+
+    def _shift(self, grams: CentredGrams) -> Float[Tensor, "layers n"]:
+        """Returns what added to row and column of each entry U-centres the matrices, once their diagonal is zero."""
+        n, k = grams.n, grams.diagonal
+        return (k / (n - 2) - k.sum(dim=1, keepdim=True) / (2 * (n - 1) * (n - 2))).to(grams.dtype)
 
     def _cross(self) -> Float[Tensor, "a b"]:
         if self.cross is None:
@@ -112,15 +135,13 @@ class Cka(ResampledPairing):
         return torch.where(own > 1e-12 * diagonal.square().sum(dim=1), own, torch.nan)
 
     def _summary(self, grams: CentredGrams) -> Summary:
-        everyone = torch.arange(grams.n, device=grams.diagonal.device)
         summaries = []
         for layer in range(grams.layers):
             matrix = grams.matrix(layer)
-            if self.unbiased:  # U-centred: rows that sum to zero beside a diagonal of zero
-                k = grams.diagonal[layer]
-                shift = (k / (grams.n - 2) - k.sum() / (2 * (grams.n - 1) * (grams.n - 2))).to(matrix.dtype)
+            if self.unbiased:
+                shift = self._shift(grams)[layer]
                 matrix += shift.unsqueeze(0) + shift.unsqueeze(1)
-                matrix[everyone, everyone] = 0
+                matrix.fill_diagonal_(0)
             summaries.append(summarise(matrix))
         return stacked(summaries)
 
@@ -134,24 +155,4 @@ def _squares(grams: CentredGrams) -> Float[Tensor, " layers"]:
     total = torch.zeros(grams.layers, dtype=torch.float64, device=grams.diagonal.device)
     for block in grams.blocks():
         total += torch.stack([torch.linalg.vector_norm(row, dtype=torch.float64).square() for row in block])
-    return total
-
-
-def _cross_permuted(fixed: CentredGrams, moved: CentredGrams, permutation: Int[Tensor, " n"]) -> Float[Tensor, "f m"]:
-    """Returns `Σ_{i<j} K_ij L_π(i)π(j)` for every fixed and moved layer."""
-    total = torch.zeros(fixed.layers, moved.layers, dtype=torch.float64, device=permutation.device)
-    spread = moved.spread()
-    for number in range(len(fixed)):
-        block = fixed.block(number)
-        if spread is None:
-            total += inner(block, moved.block(number, permutation))
-            continue
-        start, stop = fixed.rows(number)
-        width = fixed.n - start
-        for first in range(start, stop, _ROWS):
-            rows = permutation[first : min(first + _ROWS, stop)]
-            # fixed is zero on and below the diagonal, so that moved may be anything there
-            pairs = spread.index_select(0, rows).index_select(1, permutation[start:]).flatten(0, 1)
-            here = block[:, (first - start) * width :][:, : len(pairs)]
-            total += (here @ pairs)[:, : moved.layers].double()
     return total

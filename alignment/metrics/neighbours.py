@@ -11,11 +11,11 @@ from abc import abstractmethod
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from alignment.metrics.facts import Pairing, ResampledPairing, Values
-from alignment.views import SPARE, EdgeFinder, Edges, Views
+from alignment.metrics.facts import InfluencePairing, Pairing, Values
+from alignment.views import EdgeFinder, Edges, Views
 
 _CELLS = 1 << 23  # values that a step may hold for all items of a block and all cells
 
@@ -64,14 +64,14 @@ class NeighbourPairing(Pairing):
     def score(self, hits: Hits) -> Float[Tensor, "a b"]:
         """Returns the grid, from the edges that both sides have."""
 
-    def counts(self, layer: int, hits: Hits, item: Int[Tensor, " hits"]) -> Float[Tensor, "n b"]:
-        """Returns how many hits each item has, for one layer of A and every layer of B."""
+    def counts(self, layer: int, hits: Hits, item: Int[Tensor, " hits"], items: int) -> Float[Tensor, "n b"]:
+        """Returns how many hits each item (or group of them) has, for one layer of A and every layer of B."""
         held = self.a.rank[hits.ours, layer] >= 0
-        counts = torch.zeros(self.n, self.b.member.shape[1], dtype=torch.float64, device=item.device)
+        counts = torch.zeros(items, self.b.member.shape[1], dtype=torch.float64, device=item.device)
         return counts.index_add_(0, item[held], self.b.member[hits.theirs[held]])
 
 
-class MutualKnn(NeighbourPairing, ResampledPairing):
+class MutualKnn(NeighbourPairing, InfluencePairing):
     """The mean over items of |kNN_A(i) ∩ kNN_B(i)| / k.
 
     Source: Huh et al. 2024, "The Platonic Representation Hypothesis", arXiv 2405.07987.
@@ -80,7 +80,6 @@ class MutualKnn(NeighbourPairing, ResampledPairing):
     def __init__(self, a: Views, b: Views, values: Values) -> None:
         super().__init__(a, b, values)
         self.views = (a, b)
-        self.longer: tuple[Edges, Edges, Hits] | None = None
 
     def score(self, hits: Hits) -> Float[Tensor, "a b"]:
         """Returns the grid, as one product of who has which edge."""
@@ -91,26 +90,42 @@ class MutualKnn(NeighbourPairing, ResampledPairing):
         shape = (self.a.member.shape[1], self.b.member.shape[1])
         return torch.full(shape, self.k / (self.n - 1), dtype=torch.float64, device=self.a.keys.device)
 
-    def without(self, items: Int[Tensor, " m"]) -> Float[Tensor, "a b"]:
-        """Returns the grid of all items but these, whose places in a neighbourhood the next nearest take.
+    def influences(self, group: Int[Tensor, " n"], groups: int) -> Float[Tensor, "groups a b"]:
+        """Returns each group's influence: as whose neighbourhoods they are, and as the neighbours in them.
 
-        Lists of k + 8 stand in for whole ones. Where more than 8 of an item's k + 8 nearest are left out, which random
-        groups of a fiftieth of the items all but never do, it has fewer than k neighbours and its overlap is less.
+        Where an item leaves a neighbourhood, the next nearest steps in. Whether that one is in the other side's too is
+        counted at its rate over all items and not item by item, which would take the noise of single steps for spread.
         """
-        if self.longer is None:
-            long_a, long_b = (view.edges(min(self.k + SPARE, self.n - 1)) for view in self.views)
-            self.longer = (long_a, long_b, Hits(*EdgeFinder(long_b).find(long_a.keys)))
-        long_a, long_b, hits = self.longer
-        gone = torch.zeros(self.n, dtype=torch.bool, device=items.device)
-        gone[items] = True
-        ours = self._kept(long_a, self.views[0], gone)[hits.ours]
-        theirs = self._kept(long_b, self.views[1], gone)[hits.theirs]
-        return ours.T @ theirs / ((self.n - len(items)) * self.k)
+        n, k = self.n, self.k
+        hits = Hits(*self.finder.find(self.a.keys))
+        of_item, of_other = group[self.a.item[hits.ours]], group[self.a.other[hits.ours]]
+        score = self.score(hits)
+        step_a, step_b = self._stepping_in()
+        layers = range(self.a.member.shape[1])
+        around = torch.stack([self.counts(layer, hits, of_item, groups) for layer in layers], dim=1)
+        among = torch.stack([self.counts(layer, hits, of_other, groups) for layer in layers], dim=1)
+        size = torch.bincount(group, minlength=groups).double().view(groups, 1, 1)
+        lost = _sums(self.a, group, groups).unsqueeze(2) * step_a + _sums(self.b, group, groups).unsqueeze(1) * step_b
+        moved = around / k - size * score + (among - lost) / k
+        return (moved - moved.sum(dim=0) * size / n) / n
 
-    def _kept(self, edges: Edges, views: Views, gone: Bool[Tensor, " n"]) -> Float[Tensor, "edges layers"]:
-        """Returns which edges are among an item's k nearest once some items are gone."""
-        stays = ~gone[views.neighbours(edges.k)]
-        return edges.spread(stays & (stays.cumsum(dim=2) <= self.k) & ~gone.unsqueeze(1))
+    def _stepping_in(self) -> tuple[Float[Tensor, "a b"], Float[Tensor, "a b"]]:
+        """Returns how often an item's k+1-th nearest on one side is among its k nearest on the other."""
+        if self.k == self.n - 1:
+            nothing = torch.zeros(self.a.member.shape[1], self.b.member.shape[1], dtype=torch.float64)
+            return nothing.to(self.a.keys.device), nothing.to(self.a.keys.device)
+        long_a, long_b = (view.edges(self.k + 1) for view in self.views)
+        ours, theirs = EdgeFinder(long_b).find(long_a.keys)
+        rank_a, rank_b = long_a.rank[ours], long_b.rank[theirs]
+        near_a, near_b = ((rank >= 0) & (rank < self.k) for rank in (rank_a, rank_b))
+        next_a, next_b = (rank == self.k for rank in (rank_a, rank_b))
+        return (next_a.double().T @ near_b.double()) / self.n, (near_a.double().T @ next_b.double()) / self.n
+
+
+def _sums(edges: Edges, group: Int[Tensor, " n"], groups: int) -> Float[Tensor, "groups layers"]:
+    """Returns in how many neighbourhoods each group's items are, a layer."""
+    nothing = torch.zeros(groups, edges.member.shape[1], dtype=torch.float64, device=group.device)
+    return nothing.index_add_(0, group[edges.other], edges.member)
 
 
 class JaccardKnn(NeighbourPairing):
@@ -124,7 +139,7 @@ class JaccardKnn(NeighbourPairing):
         item = self.a.item[hits.ours]
         rows = []
         for layer in range(self.a.member.shape[1]):
-            both = self.counts(layer, hits, item)
+            both = self.counts(layer, hits, item, self.n)
             rows.append((both / (2 * self.k - both)).mean(dim=0))
         return torch.stack(rows)
 
@@ -143,7 +158,7 @@ class CycleKnn(NeighbourPairing):
         """Returns the grid, a row of A's layers at a time."""
         item = self.a.other[hits.ours]
         layers = range(self.a.member.shape[1])
-        return torch.stack([(self.counts(layer, hits, item) > 0).double().mean(dim=0) for layer in layers])
+        return torch.stack([(self.counts(layer, hits, item, self.n) > 0).double().mean(dim=0) for layer in layers])
 
 
 class OrderedPairing(NeighbourPairing):

@@ -6,15 +6,26 @@ from functools import partial
 from types import MappingProxyType
 
 from alignment.errors import UnknownNameError
+from alignment.metrics.dissimilarity import Rsa
 from alignment.metrics.facts import Metric, Parameter
 from alignment.metrics.kernel import Cka
 from alignment.metrics.neighbours import Cknna, CycleKnn, EditDistanceKnn, JaccardKnn, LcsKnn, MutualKnn
+from alignment.metrics.regression import LinearPredictivity
+from alignment.metrics.subspace import Procrustes, Pwcca, Svcca
 
 _K = Parameter("k", 10, "how many neighbours an item has", minimum=1)
 _KERNEL = Parameter("kernel", "linear", "linear, or rbf: exp(-d² / 2σ²)", choices=("linear", "rbf"))
 _BANDWIDTH = Parameter(
     "bandwidth", 1.0, "σ of the rbf kernel, in lower medians of all n² distances", minimum=0, exclusive=True
 )
+_CORRELATION = Parameter("correlation", "spearman", "of ranks, or of values", choices=("spearman", "pearson"))
+_DISSIMILARITY = Parameter(
+    "dissimilarity",
+    "sqeuclidean",
+    "squared distance, or 1 - the correlation of two items across features, which is not rotation-invariant",
+    choices=("sqeuclidean", "correlation"),
+)
+_SEED = Parameter("seed", 0, "what the items are shuffled by before they are cut into folds", minimum=0)
 
 METRICS = MappingProxyType(
     {
@@ -136,6 +147,77 @@ METRICS = MappingProxyType(
                 pair=partial(Cka, unbiased=True),
                 parameters=(_KERNEL, _BANDWIDTH),
                 interval=True,
+            ),
+            Metric(
+                name="rsa",
+                title="representational similarity analysis",
+                family="kernel",
+                summary="correlation of the two dissimilarity matrices over all pairs of items, ties in ranks averaged",
+                reference="Kriegeskorte et al. 2008, Frontiers in Systems Neuroscience 2:4",
+                range=(-1.0, 1.0),
+                symmetric=True,
+                invariances=frozenset({"orthogonal", "scaling", "translation"}),
+                tolerance=1e-6,
+                minimum_items=lambda values: 3,
+                pair=Rsa,
+                parameters=(_CORRELATION, _DISSIMILARITY),
+                tiles=False,
+            ),
+            Metric(
+                name="svcca",
+                title="singular vector canonical correlation",
+                family="subspace",
+                summary="mean canonical correlation of the top 10 left singular vectors, columns standardised",
+                reference="Raghu et al. 2017, arXiv 1706.05806; Huh et al. 2024, arXiv 2405.07987",
+                range=(0.0, 1.0),
+                symmetric=True,
+                invariances=frozenset({"scaling", "translation", "column_scaling"}),
+                tolerance=1e-6,
+                minimum_items=lambda values: 3,
+                pair=Svcca,
+            ),
+            Metric(
+                name="pwcca",
+                title="projection weighted canonical correlation",
+                family="subspace",
+                summary="canonical correlations weighted by the first side; none unless items outnumber both ranks",
+                reference="Morcos et al. 2018, arXiv 1806.05759",
+                range=(0.0, 1.0),
+                symmetric=False,
+                invariances=frozenset({"scaling", "translation", "column_scaling"}),
+                tolerance=1e-6,
+                minimum_items=lambda values: 3,
+                pair=Pwcca,
+            ),
+            Metric(
+                name="procrustes",
+                title="Procrustes similarity",
+                family="subspace",
+                summary="‖XᵀY‖_* / (‖X‖_F ‖Y‖_F), centred: the cosine of the angular shape distance",
+                reference="Williams et al. 2021, arXiv 2110.14739",
+                range=(0.0, 1.0),
+                symmetric=True,
+                invariances=frozenset({"orthogonal", "scaling", "translation"}),
+                tolerance=1e-6,
+                minimum_items=lambda values: 3,
+                pair=Procrustes,
+            ),
+            Metric(
+                name="linear_predictivity",
+                title="linear predictivity",
+                family="regression",
+                summary="R² of ridge regression from A to B on held-out items, 5 folds, penalty by leave-one-out",
+                reference="Yamins et al. 2014, PNAS 111(23); Schrimpf et al. 2018, bioRxiv 407007",
+                range=(0.0, 1.0),
+                symmetric=False,
+                invariances=frozenset({"orthogonal", "scaling", "translation"}),
+                tolerance=1e-6,
+                minimum_items=lambda values: 5,
+                pair=LinearPredictivity,
+                parameters=(_SEED,),
+                bounded=False,
+                self_score=None,
+                ordered=True,
             ),
         )
     }

@@ -103,8 +103,8 @@ class AlignmentReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the report as the service's `result`: dicts, lists, numbers, text and None alone."""
-        plain: dict[str, Any] = plain(self)
-        return plain
+        result: dict[str, Any] = plain(self)
+        return result
 
     def metric(self, key: str) -> MetricResult:
         """Returns the result of that key.

@@ -1,22 +1,31 @@
 """Views: each layer prepared once, so that a metric is one cheap pairing of two stacks of views.
 
 A rotation-invariant comparison sees nothing of activations `X` but `X Xᵀ`: who is near whom (neighbours, from the
-uncentred products) and how near (the centred Gram matrix).
+uncentred products) and how near (the centred Gram matrix, the dissimilarities, or
+factors of the Gram matrix where a metric needs its root). Bases, of standardised columns, are for the metrics that are
+not rotation-invariant.
 """
 
+from alignment.views.bases import Basis, Factors
+from alignment.views.dissimilarities import Contrast, Dissimilarities
 from alignment.views.edges import EdgeFinder, Edges
 from alignment.views.grams import CentredGrams, Kernel
 from alignment.views.health import Finding, fault, oddities
 from alignment.views.neighbours import nearest_neighbours
-from alignment.views.stack import SPARE, Views
+from alignment.views.stack import Views
+from alignment.views.triangles import Triangles
 
 __all__ = [
-    "SPARE",
+    "Basis",
     "CentredGrams",
+    "Contrast",
+    "Dissimilarities",
     "EdgeFinder",
     "Edges",
+    "Factors",
     "Finding",
     "Kernel",
+    "Triangles",
     "Views",
     "fault",
     "nearest_neighbours",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 _TABLE_BYTES = 1 << 28  # a table of all n² pairs of items may take this much; beyond it the edges are searched
@@ -24,7 +24,6 @@ class Edges:
         rank: `[edges, layers]`, 0 for the nearest, -1 where the layer does not have the edge.
         product: `[edges, layers]`, the inner product, float64; 0 where the layer does not have the edge.
         member: `[edges, layers]`, 1.0 where the layer has the edge, float64.
-        place: where each neighbour of each layer and item stands in a flattened `[edges, layers]`.
     """
 
     n: int
@@ -35,7 +34,6 @@ class Edges:
     rank: Int[Tensor, "edges layers"]
     product: Float[Tensor, "edges layers"]
     member: Float[Tensor, "edges layers"]
-    place: Int[Tensor, " entries"]
 
     @classmethod
     def of(cls, neighbours: Int[Tensor, "layers n k"], products: Float[Tensor, "layers n k"]) -> Edges:
@@ -50,13 +48,7 @@ class Edges:
         product[at] = products.flatten()
         shape = (len(keys), layers)
         member = (rank >= 0).double().view(shape)
-        return cls(n, k, keys, keys // n, keys % n, rank.view(shape), product.view(shape), member, at)
-
-    def spread(self, flags: Bool[Tensor, "layers n k"]) -> Float[Tensor, "edges layers"]:
-        """Returns which layers have each edge, of those neighbours that `flags` leaves, as 1.0 and 0.0."""
-        out = torch.zeros(self.member.numel(), dtype=torch.float64, device=flags.device)
-        out[self.place] = flags.flatten().double()
-        return out.view_as(self.member)
+        return cls(n, k, keys, keys // n, keys % n, rank.view(shape), product.view(shape), member)
 
 
 class EdgeFinder:

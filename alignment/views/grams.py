@@ -20,6 +20,7 @@ from alignment.preprocessing import PreparedLayer
 from alignment.views.neighbours import symmetric_product
 from alignment.views.triangles import Triangles
 
+
 @dataclass(frozen=True)
 class Kernel:
     """What a Gram matrix is made with.

@@ -9,13 +9,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from alignment.preprocessing import PreparedLayer
+from alignment.views.bases import Basis, Factors
+from alignment.views.dissimilarities import Contrast, Dissimilarities
 from alignment.views.edges import Edges
 from alignment.views.grams import CentredGrams, Kernel
 from alignment.views.health import Finding, fault, oddities
 from alignment.views.neighbours import nearest_neighbours
 
 GIBIBYTE = 1 << 30
-SPARE = 8  # neighbours kept beyond those asked for: an interval leaves items out, and the next nearest step in
 
 
 class Views:
@@ -40,6 +41,9 @@ class Views:
         self._neighbours: tuple[Int[Tensor, "layers n k"], Float[Tensor, "layers n k"]] | None = None
         self._edges: dict[int, Edges] = {}
         self._grams: dict[Kernel, CentredGrams] = {}
+        self._dissimilarities: dict[Contrast, Dissimilarities] = {}
+        self._bases: tuple[Basis, ...] | None = None
+        self._factors: Factors | None = None
 
     def __len__(self) -> int:
         return len(self.layers)
@@ -67,7 +71,8 @@ class Views:
 
     def _nearest(self, k: int) -> tuple[Int[Tensor, "layers n m"], Float[Tensor, "layers n m"]]:
         if self._neighbours is None or self._neighbours[0].shape[2] < k:
-            most = min(k + SPARE, self.items - 1)
+            # one more than asked for: an interval asks who steps in where a neighbour leaves
+            most = min(k + 1, self.items - 1)
             nothing = torch.zeros(self.items, most, device=self.device)
             found = [
                 nearest_neighbours(layer, most, budget=self.budget) if good else (nothing.long(), nothing)
@@ -85,6 +90,24 @@ class Views:
             self._grams[kernel] = CentredGrams(self.layers, kernel, budget=self.budget)
         return self._grams[kernel]
 
+    def dissimilarities(self, contrast: Contrast) -> Dissimilarities:
+        """Returns the standardised dissimilarity matrices made with `contrast`."""
+        if contrast not in self._dissimilarities:
+            self._dissimilarities[contrast] = Dissimilarities(self.layers, contrast, budget=self.budget)
+        return self._dissimilarities[contrast]
+
+    def bases(self) -> tuple[Basis, ...]:
+        """Returns the left singular vectors of each layer's standardised columns."""
+        if self._bases is None:
+            self._bases = tuple(Basis.of(layer) for layer in self.layers)
+        return self._bases
+
+    def factors(self) -> Factors:
+        """Returns factors of the centred linear Gram matrices."""
+        if self._factors is None:
+            self._factors = Factors(self.layers, budget=self.budget)
+        return self._factors
+
     def findings(self) -> list[list[Finding]]:
         """Returns what a reader of each layer's scores must know."""
         return [
@@ -96,3 +119,5 @@ class Views:
         self._neighbours = None
         self._edges.clear()
         self._grams.clear()
+        self._dissimilarities.clear()
+        self._bases = self._factors = None

@@ -1,4 +1,4 @@
-"""Triangles: a stack of symmetric matrices, upper triangle only, laid out so that all pairs of layers are one product."""
+"""Triangles: a stack of symmetric matrices, upper halves only, laid out so that all pairs of layers are one product."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ class Triangles:
         dtype: what entries are kept in.
         device: where they are.
         budget: bytes that the stack may keep.
+        element_bytes: what one entry takes.
     """
 
     def __init__(self, layers: int, n: int, *, dtype: torch.dtype, device: torch.device, budget: int) -> None:
         self.n, self.layers, self.dtype, self.device, self.budget = n, layers, dtype, device, budget
-        self._bytes = torch.finfo(dtype).bits // 8
+        self.element_bytes = torch.finfo(dtype).bits // 8
         self._starts = range(0, n, _BLOCK)
         self._offsets = [0]
         for number in range(len(self)):
@@ -44,12 +45,12 @@ class Triangles:
     @property
     def packed_bytes(self) -> int:
         """How much all blocks of all layers take."""
-        return self.layers * self._offsets[-1] * self._bytes
+        return self.layers * self._offsets[-1] * self.element_bytes
 
     @property
     def spread_bytes(self) -> int:
         """How much the whole matrices take, layers padded to whole cache lines."""
-        return self.n**2 * self._padded * self._bytes
+        return self.n**2 * self._padded * self.element_bytes
 
     @property
     def _padded(self) -> int:

@@ -50,7 +50,7 @@ Probe = Annotated[
 Seed = Annotated[int, typer.Option(metavar="S", help="What every random choice comes from.")]
 Permutations = Annotated[int, typer.Option(metavar="K", help="Shuffles that the score is held against; 0 for none.")]
 Resamples = Annotated[
-    int, typer.Option(metavar="R", help="Resamples for the score's interval; this version makes none, and it is null.")
+    int, typer.Option(metavar="R", help="Resamples that the score's interval comes from; 0 for none.")
 ]
 Clip = Annotated[
     bool, typer.Option("--clip/--no-clip", help="Clamp each layer at the 0.95 quantile of its magnitudes.")

@@ -27,6 +27,7 @@ from rich.text import Text
 from alignment.report import AlignmentReport, MetricResult
 from app.cli.output import write_report
 
+_NUMBERS = ("score,\ninterval", "shuffled\nbest", "95%\nbelow", "cali-\nbrated", "p")
 STAGES = {"extract_a": "activations of A", "extract_b": "activations of B", "score": "scores", "calibrate": "shuffles"}
 
 
@@ -93,10 +94,13 @@ def table(report: AlignmentReport) -> Table:
     drawn = Table(title=escape(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1))
     drawn.add_column("metric", no_wrap=True)
     drawn.add_column("best pair: A, B", overflow="fold")
-    for name in ("score", "shuffled\nbest", "95%\nbelow", "cali-\nbrated", "p"):
-        drawn.add_column(name, justify="right", no_wrap=True)
-    for result in report.metrics:
-        drawn.add_row(*_row(result))
+    rows = [_row(result) for result in report.metrics]
+    filled = [any(row[place] for row in rows) for place in range(len(rows[0]))]  # no column for what was not made
+    for name, wanted in zip(_NUMBERS, filled[2:], strict=True):
+        if wanted:
+            drawn.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        drawn.add_row(*(cell for cell, wanted in zip(row, filled, strict=True) if wanted))
     return drawn
 
 
@@ -104,7 +108,7 @@ def _row(result: MetricResult) -> list[str]:
     best = result.best
     if best is None:
         return [escape(result.key), "undefined in every cell", *[""] * 5]
-    interval = "" if best.interval is None else f"\n[dim]{best.interval[0]:.3f} to {best.interval[1]:.3f}[/dim]"
+    interval = "" if best.interval is None else f"\n[dim]{best.interval[0]:.3f}–{best.interval[1]:.3f}[/dim]"
     null = [best.null_mean, best.null_threshold, best.calibrated]
     return [
         escape(result.key),

@@ -148,4 +148,5 @@ def extract(
     with progress_bar() as progress:
         activations = extract_model(request, cache=Settings.load().cache_dir, progress=progress)
     write_activations(activations, out)
-    typer.echo(f"{out}: {len(activations)} items, {len(activations.layers)} layers of {activations.origin.reference}")
+    layers_made = f"{len(activations.layers)} layer{'s' * (len(activations.layers) > 1)}"
+    typer.echo(f"{out}: {len(activations)} items, {layers_made} of {activations.origin.reference}")

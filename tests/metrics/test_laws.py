@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alignment.metrics import METRICS, MetricChoice, ResampledPairing
+from alignment.metrics import METRICS, InfluencePairing, MetricChoice
 from tests.metrics import oracles
 from tests.metrics.support import grid, invariance, mixed_pair, stacks, views
 
@@ -140,19 +140,19 @@ def test_a_degenerate_layer_has_no_score_and_spoils_no_other(choice):
 
 
 @EVERY
-def test_what_is_left_without_some_items_is_the_grid_of_the_others(choice):
-    a, b = stacks(90, 14, 22, layers=(3, 2), seed=15)
-    pairing = choice.metric.pair(views(a), views(b), choice.values)
-    assert isinstance(pairing, ResampledPairing) == choice.metric.interval
-    if (
-        not choice.metric.interval or choice.values.get("kernel") == "rbf"
-    ):  # an rbf kernel keeps the whole set's bandwidth
+def test_an_items_influence_is_what_its_absence_changes(choice):
+    a, b = stacks(150, 14, 22, layers=(3, 2), seed=15)
+    n, pairing = 150, choice.metric.pair(views(a), views(b), choice.values)
+    assert isinstance(pairing, InfluencePairing) == choice.metric.interval
+    if not isinstance(pairing, InfluencePairing):
         return
-    gone = np.array([3, 17, 18, 89])
-    rest = np.setdiff1d(np.arange(90), gone)
-    np.testing.assert_allclose(
-        pairing.without(torch.from_numpy(gone)).numpy(),
-        grid(choice, [x[rest] for x in a], [y[rest] for y in b]),
-        atol=2 * choice.metric.tolerance + SLACK,
-        rtol=0,
-    )
+    single = pairing.influences(torch.arange(n), n).numpy()
+    np.testing.assert_allclose(single.sum(axis=0), 0, atol=1e-6)
+    whole = grid(choice, a, b)
+    left = [np.delete(np.arange(n), i) for i in range(0, n, 5)]
+    absence = np.stack([whole - grid(choice, [x[r] for x in a], [y[r] for y in b]) for r in left])
+    for row, column in np.ndindex(3, 2):
+        together = np.corrcoef(absence[:, row, column], single[::5, row, column])[0, 1]
+        assert together > (0.6 if choice.metric.family == "neighbours" else 0.98)
+    grouped = pairing.influences(torch.arange(n) % 7, 7).numpy()
+    np.testing.assert_allclose(grouped, [single[g::7].sum(axis=0) for g in range(7)], atol=1e-7)

@@ -1,0 +1,132 @@
+"""study(): from N models' names and a probe set's to a report on every pair of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from alignment.comparison import Items
+from alignment.comparison.request import Progress
+from alignment.comparison.score import silent
+from alignment.models import Hub
+from alignment.report.study import MatrixResult, StudyModel, StudyReport, StudyWarning
+from alignment.study.matrices import matrix_of
+from alignment.study.models import Models
+from alignment.study.pairs import measure_pairs
+from alignment.study.reference import predict, read_reference
+from alignment.study.reference.scores import least_items
+from alignment.study.request import Study
+from alignment.study.shelf import Shelf
+from alignment.study.trend import find_trend, mean_alignment
+
+_ALPHA = 0.05  # what a warning takes for a finding
+_INDEFINITE = 0.01  # a share of negative eigenvalues that a reader must know of
+
+
+def study(
+    request: Study, *, cache: Path | None = None, hub: Hub | None = None, progress: Progress = silent
+) -> StudyReport:
+    """Returns how alike each two of N models represent a probe set, which are alike, and what that goes with.
+
+    Args:
+        request: what to study.
+        cache: a folder for converted weights; None keeps none.
+        hub: where hub models come from; None is Hugging Face's.
+        progress: called with the stage (`extract`, `score`, `predict`), how much is done, of how much.
+
+    Raises:
+        RequestError: if it cannot be done as asked; nothing was started.
+        WorkError: if it was started and could not be finished.
+    """
+    scoring, names = request.scoring, request.models
+    items = Items.of(request.asked(names[0]))
+    scoring.require_items(len(items.drawn))
+    reference = None
+    if request.reference is not None:
+        reference = read_reference(request.reference, items.whole, items.drawn, least_items(scoring.metrics))
+    models = Models(request, items, cache, hub)
+    answers = models.answers(progress)
+    shelf = Shelf(answers, scoring, request.room)
+    pairs = measure_pairs(names, answers, scoring, shelf, progress)
+    results = [matrix_of(choice, names, pairs.best[choice.key]) for choice in scoring.metrics]
+    warnings = [StudyWarning(found.code, found.detail) for found in items.warnings(request.samples)]
+    warnings += [*pairs.warnings, *_coarse(request, results)]
+    if request.capability is not None:
+        capability = [request.capability[name] for name in names]
+        results = [_with_trend(result, capability, scoring.seed) for result in results]
+        warnings += _trendless(results)
+    prediction = None
+    if reference is not None:
+        prediction = predict(names, answers, reference, shelf.of_items, scoring, progress)
+        warnings += _of_kernel(reference.facts, len(reference.rows), len(items.drawn))
+    return StudyReport(
+        samples=len(items.drawn),
+        models=tuple(
+            StudyModel(
+                name,
+                answer.origin.modality,
+                answer.origin.parameters,
+                answer.origin.fingerprint,
+                answer.origin.pooling,
+                answer.layers,
+                None if request.capability is None else request.capability[name],
+            )
+            for name, answer in zip(names, answers, strict=True)
+        ),
+        metrics=tuple(results),
+        prediction=prediction,
+        warnings=tuple(warnings),
+        provenance={
+            "models": {name: answer.origin for name, answer in zip(names, answers, strict=True)},
+            "probe_sha256": items.whole.sha256,
+            "items_sha256": items.drawn.sha256,
+            "dtype": models.dtypes,
+            **pairs.provenance,
+            "request": request.to_dict(),
+        },
+    )
+
+
+def _with_trend(result: MatrixResult, capability: list[float], seed: int) -> MatrixResult:
+    used, what = (result.matrix, "score") if result.calibrated is None else (result.calibrated, "calibrated")
+    return replace(result, trend=find_trend(capability, used, what, seed=seed))
+
+
+def _trendless(results: list[MatrixResult]) -> list[StudyWarning]:
+    warnings = []
+    for result in results:
+        if result.trend is None:
+            means = mean_alignment(result.matrix if result.calibrated is None else result.calibrated)
+            why = "a model has no pair with a meaning" if None in means else "all capabilities or all means are equal"
+            warnings.append(StudyWarning("undefined_trend", f"{result.key} has no trend: {why}"))
+    return warnings
+
+
+def _coarse(request: Study, results: list[MatrixResult]) -> list[StudyWarning]:
+    """Returns a warning if shuffles are too few for one pair alone to be found among all."""
+    count = request.scoring.calibration.permutations
+    pairs = len(request.models) * (len(request.models) - 1) // 2
+    pairs *= 1 if all(result.symmetric for result in results) else 2
+    need = round(pairs / _ALPHA)
+    if not count or count + 1 >= need:
+        return []
+    detail = (
+        f"a pair that alone is alike cannot reach q = {_ALPHA} with {count} permutations, whose least p is "
+        f"{1 / (count + 1):.2g}, among {pairs} pairs; take {need - 1} to be sure of it"
+    )
+    return [StudyWarning("few_permutations", detail)]
+
+
+def _of_kernel(facts: dict[str, object], used: int, drawn: int) -> list[StudyWarning]:
+    warnings = []
+    if used < drawn:
+        detail = f"{drawn - used} of {drawn} items never occur together with any: the kernel is compared on {used}"
+        warnings.append(StudyWarning("absent_items", detail))
+    share = facts["negative_share"]
+    if isinstance(share, float) and share > _INDEFINITE:
+        detail = (
+            f"{share:.0%} of the centred kernel's spectrum is negative, which no model's kernel can follow; "
+            "it is compared as it is"
+        )
+        warnings.append(StudyWarning("indefinite_kernel", detail))
+    return warnings
