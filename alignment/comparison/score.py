@@ -16,7 +16,7 @@ from alignment.activations import Activations, require_same_items
 from alignment.calibration import Calibration, against_chance, best_interval, maximum, null_scores, pearson_p
 from alignment.calibration.pearson import trusted
 from alignment.comparison.request import Progress, Scoring, place
-from alignment.metrics import InfluencePairing, Metric, MetricChoice
+from alignment.metrics import METRICS, InfluencePairing, Metric, MetricChoice
 from alignment.preprocessing import prepare
 from alignment.report import AlignmentReport, Best, Grid, MetricResult, ReportWarning
 from alignment.views import Views
@@ -184,7 +184,8 @@ def _undefined(results: list[MetricResult], views: list[Views]) -> list[ReportWa
             for value, known in zip(row, reasons, strict=True)
         )
         if count:
-            detail = f"{result.key} has no meaning in {count} cells: a layer's dependence on itself is zero or less"
+            reason = METRICS[result.name].undefined or "its definition divides by zero there"
+            detail = f"{result.key} has no meaning in {count} cells: {reason}"
             warnings.append(ReportWarning("undefined_score", detail))
     return warnings
 

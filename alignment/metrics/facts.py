@@ -111,6 +111,7 @@ class Metric:
         self_score: a layer's score with itself; None where the definition does not fix it.
         ordered: whether the items' order matters (folds).
         interval: whether simulation has shown its interval to cover as it says.
+        undefined: why a healthy layer pair may have no score; None where it always has one.
         tiles: whether it can be formed in tiles, when whole matrices do not fit the budget.
     """
 
@@ -130,6 +131,7 @@ class Metric:
     self_score: float | None = 1.0
     ordered: bool = False
     interval: bool = False
+    undefined: str | None = None
     tiles: bool = True
 
     def facts(self) -> dict[str, Any]:

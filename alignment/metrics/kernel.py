@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from alignment.metrics import crossproducts
 from alignment.metrics.facts import InfluencePairing, Values
 from alignment.metrics.moments import NullMoments, Summary, stacked, summarise, third_moment, variance
 from alignment.metrics.pairs import inner, inner_permuted
@@ -13,6 +16,14 @@ from alignment.views import CentredGrams, Kernel, Views
 
 _FEWEST, _MOST = 6, 4096  # items that the third moment is defined for, and that a cube of them is worth
 _DOMINANT = 0.2  # the share of a Gram's squares in one row beyond which its moments say little of the tail
+
+
+class Sided(NamedTuple):
+    """One layer of one side: its centred features, its Gram's diagonal, and what U-centres it."""
+
+    features: Float[Tensor, "n d"]
+    diagonal: Float[Tensor, " n"]
+    shift: Float[Tensor, " n"]
 
 
 class Cka(InfluencePairing):
@@ -31,7 +42,9 @@ class Cka(InfluencePairing):
         n = a.items
         self.weight = -2 / (n - 2) if unbiased else 1.0
         self.constant = 1 / ((n - 1) * (n - 2)) if unbiased else 0.0
-        self.squares_a, self.squares_b = _squares(self.a), _squares(self.b)
+        features_a, features_b = self.a.features, self.b.features
+        self.through_features = not self.a.held and not self.b.held and crossproducts.cheaper(features_a, features_b)
+        self.squares_a, self.squares_b = self._squares(self.a), self._squares(self.b)
         scale_a, scale_b = self._own(self.a, self.squares_a), self._own(self.b, self.squares_b)
         self.scale = torch.outer(scale_a.rsqrt(), scale_b.rsqrt())
         self.cross: Float[Tensor, "a b"] | None = None
@@ -39,6 +52,8 @@ class Cka(InfluencePairing):
     @property
     def operations(self) -> float:
         """A product of all pairs of items and layers; without the whole matrices, forming them anew as well."""
+        if self.through_features:
+            return 2.0 * self.a.n * sum(x.shape[1] for x in self.a.features) * sum(y.shape[1] for y in self.b.features)
         product = float(self.a.n**2 * self.a.layers * self.b.layers)
         return product if self.b.spread() is not None else product + self.b.operations + self.a.operations
 
@@ -48,12 +63,16 @@ class Cka(InfluencePairing):
 
     def permuted(self, permutation: Int[Tensor, " n"]) -> Float[Tensor, "a b"]:
         """Returns the grid with item i of A paired with item `permutation[i]` of B."""
+        diagonal = self.b.diagonal[:, permutation]
+        if self.through_features:
+            whole = crossproducts.cross(self.a.features, self.b.features, permutation)
+            return self._score((whole - self.a.diagonal @ diagonal.T) / 2, diagonal)
         if self.b.layers > self.a.layers and self.a.spread() is not None:  # what is moved should be the smaller
             back = torch.argsort(permutation)
             cross = inner_permuted(self.b, self.a, back).T
         else:
             cross = inner_permuted(self.a, self.b, permutation)
-        return self._score(cross, self.b.diagonal[:, permutation])
+        return self._score(cross, diagonal)
 
     def _score(self, cross: Float[Tensor, "a b"], diagonal_b: Float[Tensor, "b n"]) -> Float[Tensor, "a b"]:
         diagonals = self.a.diagonal @ diagonal_b.T
@@ -91,6 +110,9 @@ class Cka(InfluencePairing):
         An rbf kernel's bandwidth is held.
         """
         shape = (groups, self.a.layers, self.b.layers)
+        if self.through_features:
+            cross, own_a, own_b = self._rows_through_features(group, groups)
+            return self._moved(cross, own_a, own_b)
         cross, own_a, own_b = (
             torch.zeros(size, dtype=torch.float64, device=group.device)
             for size in (shape, shape[:2], (groups, shape[2]))
@@ -102,10 +124,45 @@ class Cka(InfluencePairing):
             cross.index_add_(0, where, (rows_a @ rows_b.transpose(1, 2)).double())
             own_a.index_add_(0, where, rows_a.square().sum(dim=2, dtype=torch.float64))
             own_b.index_add_(0, where, rows_b.square().sum(dim=2, dtype=torch.float64))
+        return self._moved(cross, own_a, own_b)
+
+    def _moved(
+        self, cross: Float[Tensor, "g a b"], own_a: Float[Tensor, "g a"], own_b: Float[Tensor, "g b"]
+    ) -> Float[Tensor, "g a b"]:
         share_a, share_b = own_a / own_a.sum(dim=0), own_b / own_b.sum(dim=0)
         score = self.observed()
         scale = torch.outer(own_a.sum(dim=0), own_b.sum(dim=0)).rsqrt()
         return 2 * cross * scale - score * (share_a.unsqueeze(2) + share_b.unsqueeze(1))
+
+    def _rows_through_features(
+        self, group: Int[Tensor, " n"], groups: int
+    ) -> tuple[Float[Tensor, "g a b"], Float[Tensor, "g a"], Float[Tensor, "g b"]]:
+        """Returns each group's rows of the cross terms and of both sides' self terms."""
+
+        def summed(x: Sided, y: Sided) -> Float[Tensor, " groups"]:
+            nothing = torch.zeros(groups, dtype=torch.float64, device=group.device)
+            return nothing.index_add_(0, group, self._row_terms(x, y))
+
+        side_a, side_b = (
+            [Sided(*one) for one in zip(grams.features, grams.diagonal, self._shift(grams).double(), strict=True)]
+            for grams in (self.a, self.b)
+        )
+        cross = torch.stack([torch.stack([summed(x, y) for y in side_b], dim=1) for x in side_a], dim=1)
+        own_a, own_b = (torch.stack([summed(x, x) for x in side], dim=1) for side in (side_a, side_b))
+        return cross, own_a, own_b
+
+    def _row_terms(self, x: Sided, y: Sided) -> Float[Tensor, " n"]:
+        """Returns each item's row sum of the product of the two matrices; U-centred ones have a zero diagonal."""
+        terms = crossproducts.rows(x.features, y.features)
+        if not self.unbiased:
+            return terms
+        n, k, m, alpha, beta = self.a.n, x.diagonal, y.diagonal, x.shift, y.shift
+        # Σ_{j≠i} (K_ij + α_i + α_j)(L_ij + β_i + β_j); a centred row's other entries sum to minus its diagonal entry
+        terms = terms - k * m
+        terms += -k * beta + crossproducts.images(x.features, beta) - k * beta
+        terms += -m * alpha + crossproducts.images(y.features, alpha) - m * alpha
+        mixed = alpha * (beta.sum() - beta) + beta * (alpha.sum() - alpha) + ((alpha * beta).sum() - alpha * beta)
+        return terms + (n - 1) * alpha * beta + mixed
 
     def _rows(self, grams: CentredGrams, items: Int[Tensor, " m"]) -> Float[Tensor, "m layers n"]:
         """Returns some items' rows of the matrices whose inner products the estimator is."""
@@ -123,6 +180,10 @@ class Cka(InfluencePairing):
 
     def _cross(self) -> Float[Tensor, "a b"]:
         if self.cross is None:
+            if self.through_features:
+                whole = crossproducts.cross(self.a.features, self.b.features)
+                self.cross = (whole - self.a.diagonal @ self.b.diagonal.T) / 2
+                return self.cross
             self.cross = torch.zeros_like(self.scale)
             for left, right in zip(self.a.blocks(), self.b.blocks(), strict=True):
                 self.cross += inner(left, right)
@@ -133,6 +194,15 @@ class Cka(InfluencePairing):
         diagonal = grams.diagonal
         own = 2 * squares + self.weight * diagonal.square().sum(dim=1) + self.constant * diagonal.sum(dim=1).square()
         return torch.where(own > 1e-12 * diagonal.square().sum(dim=1), own, torch.nan)
+
+    def _squares(self, grams: CentredGrams) -> Float[Tensor, " layers"]:
+        """Returns the sum of each layer's squares above the diagonal."""
+        if self.through_features:
+            return (crossproducts.squares(grams.features) - grams.diagonal.square().sum(dim=1)) / 2
+        total = torch.zeros(grams.layers, dtype=torch.float64, device=grams.diagonal.device)
+        for block in grams.blocks():
+            total += torch.stack([torch.linalg.vector_norm(row, dtype=torch.float64).square() for row in block])
+        return total
 
     def _summary(self, grams: CentredGrams) -> Summary:
         summaries = []
@@ -148,11 +218,3 @@ class Cka(InfluencePairing):
 
 def _broadcast(summary: Summary, axis: int) -> Summary:
     return Summary(**{name: getattr(summary, name).unsqueeze(axis) for name in Summary.__dataclass_fields__})
-
-
-def _squares(grams: CentredGrams) -> Float[Tensor, " layers"]:
-    """Returns the sum of each layer's squares above the diagonal."""
-    total = torch.zeros(grams.layers, dtype=torch.float64, device=grams.diagonal.device)
-    for block in grams.blocks():
-        total += torch.stack([torch.linalg.vector_norm(row, dtype=torch.float64).square() for row in block])
-    return total

@@ -117,6 +117,7 @@ METRICS = MappingProxyType(
                 pair=Cknna,
                 parameters=(_K,),
                 bounded=False,
+                undefined="a layer's dependence on itself is zero or less",
             ),
             Metric(
                 name="cka",
@@ -132,6 +133,7 @@ METRICS = MappingProxyType(
                 pair=partial(Cka, unbiased=False),
                 parameters=(_KERNEL, _BANDWIDTH),
                 interval=True,
+                undefined="a layer's dependence on itself is zero or less",
             ),
             Metric(
                 name="unbiased_cka",
@@ -147,6 +149,7 @@ METRICS = MappingProxyType(
                 pair=partial(Cka, unbiased=True),
                 parameters=(_KERNEL, _BANDWIDTH),
                 interval=True,
+                undefined="a layer's dependence on itself is zero or less",
             ),
             Metric(
                 name="rsa",
@@ -162,6 +165,7 @@ METRICS = MappingProxyType(
                 pair=Rsa,
                 parameters=(_CORRELATION, _DISSIMILARITY),
                 tiles=False,
+                undefined="a layer's dissimilarities do not vary, or an item has no correlation",
             ),
             Metric(
                 name="svcca",
@@ -188,6 +192,7 @@ METRICS = MappingProxyType(
                 tolerance=1e-6,
                 minimum_items=lambda values: 3,
                 pair=Pwcca,
+                undefined="there must be more items than the ranks of both layers together",
             ),
             Metric(
                 name="procrustes",

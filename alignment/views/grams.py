@@ -46,6 +46,7 @@ class CentredGrams(Triangles):
         device: where they are.
         budget: bytes that the stack may keep.
         diagonal: `[layers, n]`, float64.
+        features: each layer's centred features; none for an rbf kernel.
     """
 
     def __init__(self, layers: Sequence[PreparedLayer], kernel: Kernel, *, budget: int) -> None:
@@ -63,7 +64,7 @@ class CentredGrams(Triangles):
             budget=budget,
         )
         self.diagonal = torch.empty(self.layers, self.n, dtype=torch.float64, device=self.device)
-        self._features: list[Float[Tensor, "n d"]] = []
+        self.features: list[Float[Tensor, "n d"]] = []
         if kernel.name == "rbf":
             self._hold_rbf(layers, kernel.bandwidth)
         else:
@@ -72,7 +73,7 @@ class CentredGrams(Triangles):
     @property
     def operations(self) -> float:
         """How many floating-point operations forming the stack takes."""
-        return float(self.n**2 * sum(features.shape[1] for features in self._features))
+        return float(self.n**2 * sum(features.shape[1] for features in self.features))
 
     def block(self, number: int, permutation: Int[Tensor, " n"] | None = None) -> Float[Tensor, "layers packed"]:
         """Returns block `number` of every layer, flattened; of the items in `permutation`'s order, if there is one.
@@ -81,10 +82,10 @@ class CentredGrams(Triangles):
         """
         if self._held is not None and permutation is None:
             return super().block(number)
-        if not self._features:
+        if not self.features:
             raise ValueError("a permuted block of an rbf stack comes from its spread")
-        out = self._features[0].new_empty(self.layers, self._offsets[number + 1] - self._offsets[number])
-        for index, features in enumerate(self._features):
+        out = self.features[0].new_empty(self.layers, self._offsets[number + 1] - self._offsets[number])
+        for index, features in enumerate(self.features):
             start, stop = self.rows(number)
             place = out[index].view(stop - start, -1)
             if permutation is None:
@@ -104,8 +105,8 @@ class CentredGrams(Triangles):
 
     def whole_rows(self, items: Int[Tensor, " m"]) -> Float[Tensor, "layers m n"]:
         """Returns the rows of some items, diagonal included."""
-        if self._features:
-            return torch.stack([features[items] @ features.T for features in self._features])
+        if self.features:
+            return torch.stack([features[items] @ features.T for features in self.features])
         spread = self.spread()
         assert spread is not None  # noqa: S101 - an rbf stack is refused if its spread does not fit
         rows = spread[items][:, :, : self.layers].permute(2, 0, 1).contiguous()
@@ -117,7 +118,7 @@ class CentredGrams(Triangles):
             self.hold()
         for index, layer in enumerate(layers):
             features = layer.features(centred=True).to(self.dtype)
-            self._features.append(features)
+            self.features.append(features)
             self.diagonal[index] = features.double().square().sum(dim=1)
             if self._held is not None:
                 for number in range(len(self)):

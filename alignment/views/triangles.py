@@ -43,6 +43,11 @@ class Triangles:
         return len(self._starts)
 
     @property
+    def held(self) -> bool:
+        """Whether the blocks are kept, and not formed anew each time."""
+        return self._held is not None
+
+    @property
     def packed_bytes(self) -> int:
         """How much all blocks of all layers take."""
         return self.layers * self._offsets[-1] * self.element_bytes

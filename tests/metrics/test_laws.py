@@ -115,14 +115,19 @@ def test_the_identity_permutation_is_the_observed_grid(choice):
 
 
 @EVERY
-def test_blocking_changes_nothing_beyond_the_tolerance(choice):
+@pytest.mark.parametrize("widths", [(14, 22), (250, 280)], ids=["narrow", "wide"])  # through features, through tiles
+def test_blocking_changes_nothing_beyond_the_tolerance(choice, widths):
     if not choice.metric.tiles or choice.values.get("kernel") == "rbf":
         pytest.skip(f"{choice.key} says that it needs its whole matrix, and refuses a smaller budget")
-    a, b = stacks(300, 14, 22, layers=(3, 2), seed=12)
+    a, b = stacks(300, *widths, layers=(3, 2), seed=12)
     order = torch.from_numpy(np.random.default_rng(13).permutation(300))
     whole = choice.metric.pair(views(a), views(b), choice.values)
     tiled = choice.metric.pair(views(a, budget=50_000), views(b, budget=50_000), choice.values)
     bound = 2 * choice.metric.tolerance + SLACK
+    if isinstance(whole, InfluencePairing):
+        group = torch.arange(300) % 9
+        assert isinstance(tiled, InfluencePairing)
+        np.testing.assert_allclose(tiled.influences(group, 9).numpy(), whole.influences(group, 9).numpy(), atol=bound)
     np.testing.assert_allclose(tiled.observed().numpy(), whole.observed().numpy(), atol=bound, rtol=0)
     np.testing.assert_allclose(tiled.permuted(order).numpy(), whole.permuted(order).numpy(), atol=bound, rtol=0)
 
