@@ -20,10 +20,12 @@ def product(
     x: Float[Tensor, "n d"], y: Float[Tensor, "n e"], permutation: Int[Tensor, " n"] | None = None
 ) -> Float[Tensor, "d e"]:
     """Returns `XᵀY`, or `XᵀPY` with item i of X beside item `permutation[i]` of Y, float64."""
+    wide = torch.promote_types(x.dtype, y.dtype)  # one side may be float64, the other float32
     total = torch.zeros(x.shape[1], y.shape[1], dtype=torch.float64, device=x.device)
     for start in range(0, len(x), _ITEMS):
         part = slice(start, start + _ITEMS)
-        total += (x[part].T @ (y[part] if permutation is None else y[permutation[part]])).double()
+        beside = y[part] if permutation is None else y[permutation[part]]
+        total += (x[part].to(wide).T @ beside.to(wide)).double()
     return total
 
 

@@ -117,9 +117,10 @@ class Cka(InfluencePairing):
             torch.zeros(size, dtype=torch.float64, device=group.device)
             for size in (shape, shape[:2], (groups, shape[2]))
         )
+        wide = torch.promote_types(self.a.dtype, self.b.dtype)  # one side may be float64, the other float32
         step = max(1, self.a.budget // (8 * self.a.n * (self.a.layers + self.b.layers) * self.a.element_bytes))
         for items in torch.split(torch.arange(self.a.n, device=group.device), step):
-            rows_a, rows_b = self._rows(self.a, items), self._rows(self.b, items)
+            rows_a, rows_b = (self._rows(grams, items).to(wide) for grams in (self.a, self.b))
             where = group[items]
             cross.index_add_(0, where, (rows_a @ rows_b.transpose(1, 2)).double())
             own_a.index_add_(0, where, rows_a.square().sum(dim=2, dtype=torch.float64))

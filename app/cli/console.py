@@ -93,7 +93,7 @@ def table(report: AlignmentReport) -> Table:
     title = f"A {names[0]}\nB {names[1]}\n{report.samples} items"
     drawn = Table(title=escape(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1))
     drawn.add_column("metric", no_wrap=True)
-    drawn.add_column("best pair: A, B", overflow="fold")
+    drawn.add_column("best pair", overflow="fold")
     rows = [_row(result) for result in report.metrics]
     filled = [any(row[place] for row in rows) for place in range(len(rows[0]))]  # no column for what was not made
     for name, wanted in zip(_NUMBERS, filled[2:], strict=True):
@@ -112,7 +112,7 @@ def _row(result: MetricResult) -> list[str]:
     null = [best.null_mean, best.null_threshold, best.calibrated]
     return [
         escape(result.key),
-        escape(f"{best.layer_a}, {best.layer_b}"),
+        escape(f"A {best.layer_a}\nB {best.layer_b}"),
         f"{best.score:.3f}{interval}",
         *("" if value is None else f"{value:.3f}" for value in null),
         "" if best.p_value is None else f"{best.p_value:.2g}",

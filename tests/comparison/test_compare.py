@@ -234,27 +234,6 @@ def test_what_cannot_be_done_is_refused_before_any_model_runs(
     assert not any(fake.calls for fake in FAKES.values())
 
 
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: Comparison("a", "b", "p", samples=0), "samples must be at least 1, not 0"),
-        (lambda: Comparison("a", "b", "p", pooling=("mean", "avg")), "there is no pooling 'avg'"),  # type: ignore[arg-type]
-        (lambda: Comparison("a", "b", "p", dtype="int8"), "there is no dtype 'int8'"),
-        (lambda: Extraction("a", "p", side="c"), "there is no side 'c'"),  # type: ignore[arg-type]
-        (lambda: Scoring(seed=-1), "seed must be between"),
-        (lambda: Scoring(seed=1 << 63), "seed must be between"),
-        (lambda: Scoring(device="tpu"), "device must be auto, cpu or cuda:N"),
-        (lambda: Scoring(device="cpu:1"), "device must be"),
-        (lambda: Scoring(device="cuda:99"), "there is no device 'cuda:99' here"),
-        (lambda: Calibration(permutations=-1), "permutations must be between"),
-        (lambda: Calibration(level=1.0), "level must be"),
-    ],
-)
-def test_a_request_that_has_no_meaning_is_never_made(make: Callable[[], object], message: str) -> None:
-    with pytest.raises(RequestError, match=message):
-        make()
-
-
 def test_rows_that_differ_are_refused(texts: str, tmp_path: Path, noise: Callable[..., np.ndarray]) -> None:
     np.savez(tmp_path / "short.npz", h=noise(0, 20))
     with pytest.raises(MismatchError, match=r"has 20 rows and no ids, and probe set .* has 30 items"):

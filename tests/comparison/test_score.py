@@ -1,0 +1,30 @@
+"""score() takes whatever precision the files have."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from alignment.activations import Activations, Origin
+from alignment.calibration import Calibration
+from alignment.comparison import Scoring, score
+from alignment.metrics import parse_metrics
+from alignment.preprocessing import Preprocessing
+
+
+@pytest.mark.parametrize("budget", [1 << 30, 1])
+@pytest.mark.parametrize("dtypes", [("float32", "float64"), ("float64", "float16")])
+def test_sides_and_layers_of_different_precision_are_compared(budget: int, dtypes: tuple[str, str]) -> None:
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(30, 4))
+    values = [torch.tensor(v).to(getattr(torch, dtypes[i])) for i, v in enumerate((x, x + draw.normal(size=x.shape)))]
+    a = Activations(("l",), (values[0],), None, Origin("a", "0"))
+    b = Activations(("l", "m"), (values[1], values[0]), None, Origin("b", "0"))
+    wide = replace(b, values=tuple(value.double() for value in b.values))
+    rbf = ["cka:kernel=rbf"] * (budget > 1)  # which has no features to fall back on
+    metrics = parse_metrics(["mutual_knn", "cka", "unbiased_cka", *rbf])
+    scoring = Scoring(metrics, calibration=Calibration(5, 5), preprocess=Preprocessing(clip=None), budget=budget)
+    double = score(replace(a, values=(values[0].double(),)), wide, scoring)
+    for mixed, whole in zip(score(a, b, scoring).metrics, double.metrics, strict=True):
+        assert mixed.grid[0] == pytest.approx(whole.grid[0], abs=1e-5)
