@@ -16,7 +16,7 @@ def inner(left: Float[Tensor, "a p"], right: Float[Tensor, "b p"]) -> Float[Tens
     """Returns `left @ right.T`, float64, summed in it over pieces short enough for float32."""
     total = torch.zeros(len(left), len(right), dtype=torch.float64, device=left.device)
     for one, other in zip(torch.split(left, _PIECE, dim=1), torch.split(right, _PIECE, dim=1), strict=True):
-        total += _times(one, other.T).double()
+        total += times(one, other.T).double()
     return total
 
 
@@ -36,11 +36,11 @@ def inner_permuted(fixed: Triangles, moved: Triangles, permutation: Int[Tensor, 
             # fixed is zero on and below the diagonal, so that moved may be anything there
             pairs = spread.index_select(0, rows).index_select(1, permutation[start:]).flatten(0, 1)
             here = block[:, (first - start) * width :][:, : len(pairs)]
-            total += _times(here, pairs)[:, : moved.layers].double()
+            total += times(here, pairs)[:, : moved.layers].double()
     return total
 
 
-def _times(left: Float[Tensor, "a p"], right: Float[Tensor, "p b"]) -> Float[Tensor, "a b"]:
+def times(left: Float[Tensor, "a p"], right: Float[Tensor, "p b"]) -> Float[Tensor, "a b"]:
     """Returns `left @ right` in the wider of their dtypes: a file of float64 may meet one of float32."""
     wide = torch.promote_types(left.dtype, right.dtype)
     return left.to(wide) @ right.to(wide)

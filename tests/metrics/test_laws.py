@@ -46,6 +46,25 @@ def test_float64_activations_are_measured_in_float64(choice):
 
 
 @EVERY
+def test_sides_of_different_precision_are_compared_all_the_same(choice):
+    a, b = stacks(64, 16, 20, layers=(2, 3), seed=16)
+    order = torch.from_numpy(np.random.default_rng(17).permutation(64))
+    for budget in (1 << 30, 40_000):
+        if budget < 1 << 30 and (not choice.metric.tiles or choice.values.get("kernel") == "rbf"):
+            continue
+        wide, narrow = views(a, dtype=torch.float64, budget=budget), views(b, budget=budget)
+        for one, other, x, y in ((wide, narrow, a, b), (narrow, wide, b, a)):
+            pairing = choice.metric.pair(one, other, choice.values)
+            expected = choice.metric.pair(views(x), views(y), choice.values)
+            bound = 2 * choice.metric.tolerance + SLACK
+            np.testing.assert_allclose(pairing.observed().numpy(), expected.observed().numpy(), atol=bound)
+            np.testing.assert_allclose(pairing.permuted(order).numpy(), expected.permuted(order).numpy(), atol=bound)
+            if isinstance(pairing, InfluencePairing):
+                assert pairing.influences(torch.arange(64), 64).isfinite().all()
+            pairing.null_moments()
+
+
+@EVERY
 def test_symmetry_is_as_claimed(choice):
     a, b = stacks(70, 12, 30, layers=(3, 2), seed=3)
     there, back = grid(choice, a, b), grid(choice, b, a).T
