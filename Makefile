@@ -9,7 +9,7 @@ demo: $(READY)  ## measure real models, with pictures, in demo/
 	$(BIN)/accord demo --out demo
 
 test: $(READY)  ## the tests
-	$(BIN)/pytest
+	$(BIN)/pytest --jaxtyping-packages=alignment,beartype.beartype  # the shapes in signatures are checked in tests alone
 
 check: $(READY)  ## what CI runs beside the tests
 	$(BIN)/ruff format --check .

@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from app.cli.main import run
-
 # Tests work on small tensors, where a second thread gains nothing and, on a busy machine, waits for its turn each time.
 torch.set_num_threads(1)
 
@@ -35,6 +33,8 @@ def accord(
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("ACCORD_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.delenv("ACCORD_BUDGET_MIB", raising=False)
+
+    from app.cli.main import run  # here, so that tests of the science alone need nothing that the service needs
 
     def call(line: str) -> Answer:
         status = run(shlex.split(line))

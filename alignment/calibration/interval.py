@@ -36,6 +36,7 @@ def best_interval(
     draws: int,
     level: float,
     seed: int,
+    bounds: tuple[float, float],
 ) -> tuple[float, float] | None:
     """Returns the interval of the best score; None for fewer than 30 items.
 
@@ -46,6 +47,7 @@ def best_interval(
         draws: how many times the largest error is drawn.
         level: nominal coverage.
         seed: what the groups and the draws come from.
+        bounds: the metric's range.
     """
     if items < _FEWEST:
         return None
@@ -61,4 +63,5 @@ def best_interval(
     if moving.any():
         largest = ((weights @ moved)[:, moving].abs() / sigma[moving]).amax(dim=1)
     q = torch.quantile(largest, level)
-    return float((scores - q * sigma).max()), float((scores + q * sigma).max())
+    low, high = bounds  # no score leaves them, so that no part of the band beyond them is of use
+    return max(low, float((scores - q * sigma).max())), min(high, float((scores + q * sigma).max()))

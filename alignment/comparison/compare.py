@@ -37,7 +37,7 @@ def compare(
     made_from = {
         "probe_sha256": items.whole.sha256,
         "items_sha256": items.drawn.sha256,
-        "dtype": {"a": a.dtype, "b": b.dtype},
+        "dtype": "/".join(dict.fromkeys(source.dtype for source in (a, b) if source.dtype)) or None,
         "request": request.to_dict(),
     }
     report = measure(answers[0], answers[1], request.scoring, made_from, progress)

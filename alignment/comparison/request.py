@@ -15,6 +15,7 @@ from alignment.metrics import MetricChoice, parse_metrics
 from alignment.models import POOLINGS, Pooling
 from alignment.preprocessing import Preprocessing
 from alignment.probes.probe_set import Side
+from alignment.references import ModelRef
 from alignment.views.stack import GIBIBYTE
 
 Progress = Callable[[str, int, int], None]  # stage (extract_a, extract_b, score, calibrate), done, total
@@ -144,6 +145,7 @@ class Extraction:
             raise RequestError(f"samples must be at least 1, not {self.samples}")
         check_seed(self.seed)
         place(self.device)
+        ModelRef.parse(self.model)
 
 
 @dataclass(frozen=True)

@@ -116,6 +116,7 @@ def _measure_one(
                 draws=calibration.resamples,
                 level=calibration.level,
                 seed=scoring.seed,
+                bounds=metric.range,
             ),
         )
     result = replace(result, best=best)

@@ -74,7 +74,7 @@ class Parameter:
     default: int | float | str
     summary: str
     choices: tuple[str, ...] = ()
-    minimum: float | None = None
+    minimum: int | float | None = None
     exclusive: bool = False
 
     def schema(self) -> dict[str, Any]:

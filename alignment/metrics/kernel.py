@@ -11,7 +11,7 @@ from torch import Tensor
 from alignment.metrics import crossproducts
 from alignment.metrics.facts import InfluencePairing, Values
 from alignment.metrics.moments import NullMoments, Summary, stacked, summarise, third_moment, variance
-from alignment.metrics.pairs import inner, inner_permuted, times
+from alignment.metrics.pairs import inner, inner_permuted
 from alignment.views import CentredGrams, Kernel, Views
 
 _FEWEST, _MOST = 6, 4096  # items that the third moment is defined for, and that a cube of them is worth
@@ -122,7 +122,7 @@ class Cka(InfluencePairing):
         for items in torch.split(torch.arange(self.a.n, device=group.device), step):
             rows_a, rows_b = (self._rows(grams, items).to(wide) for grams in (self.a, self.b))
             where = group[items]
-            cross.index_add_(0, where, times(rows_a, rows_b.transpose(1, 2)).double())
+            cross.index_add_(0, where, (rows_a @ rows_b.transpose(1, 2)).double())
             own_a.index_add_(0, where, rows_a.square().sum(dim=2, dtype=torch.float64))
             own_b.index_add_(0, where, rows_b.square().sum(dim=2, dtype=torch.float64))
         return self._moved(cross, own_a, own_b)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -24,6 +24,7 @@ class Layer:
     width: int
 
 
+@runtime_checkable
 class Encoder(Protocol):
     """A loaded model, on its device, that turns items into one pooled vector a layer."""
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from alignment.errors import ModelError
 
@@ -17,6 +17,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 T = TypeVar("T")
 
 
+@runtime_checkable
 class Hub(Protocol):
     """A place that keeps models by id and revision."""
 

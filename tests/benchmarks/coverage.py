@@ -74,7 +74,9 @@ def simulate(metric: str, setting: str, *, items: int, replicates: int, truths: 
     covered, widths = 0, []
     for seed in range(replicates):
         made = pairing(seed)
-        found = best_interval(made, made.observed(), items, draws=DRAWS, level=LEVEL, seed=seed)
+        found = best_interval(
+            made, made.observed(), items, draws=DRAWS, level=LEVEL, seed=seed, bounds=choice.metric.range
+        )
         assert found is not None
         covered += found[0] <= target <= found[1]
         widths.append(found[1] - found[0])

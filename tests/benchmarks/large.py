@@ -69,7 +69,7 @@ def main() -> None:
         each = (time.perf_counter() - began) / asked.permutations
         began = time.perf_counter()
         assert isinstance(pairing, InfluencePairing)
-        best_interval(pairing, pairing.observed(), n, draws=200, level=0.95, seed=0)
+        best_interval(pairing, pairing.observed(), n, draws=200, level=0.95, seed=0, bounds=(-1.0, 1.0))
         print(f"  {name}: a permutation {each:.2f} s, the interval {time.perf_counter() - began:.1f} s")
     print(f"peak {peak_gib():.2f} GiB")
 

@@ -15,7 +15,9 @@ def interval(seed, *, metric="cka", items=80, same=False):
     a, b = stacks(items, 8, 8, layers=(2, 2), seed=1)
     choice = MetricChoice.of(metric)
     pairing = choice.metric.pair(views(a), views(a if same else b), choice.values)
-    return best_interval(pairing, pairing.observed(), items, draws=200, level=0.95, seed=seed), pairing.observed()
+    return best_interval(
+        pairing, pairing.observed(), items, draws=200, level=0.95, seed=seed, bounds=choice.metric.range
+    ), pairing.observed()
 
 
 def test_the_metrics_that_have_one_are_those_it_was_simulated_for():
@@ -53,5 +55,5 @@ def test_an_undefined_cell_takes_no_part():
     pairing = choice.metric.pair(views(a), views(b), choice.values)
     observed = pairing.observed()
     observed[0, 0] = torch.nan
-    found = best_interval(pairing, observed, 80, draws=100, level=0.95, seed=0)
+    found = best_interval(pairing, observed, 80, draws=100, level=0.95, seed=0, bounds=(-1.0, 1.0))
     assert found[0] < float(observed[~observed.isnan()].max()) < found[1]

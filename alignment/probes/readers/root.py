@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import PurePosixPath
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from alignment.probes.image_item import ImageItem
 
@@ -12,6 +12,7 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 MAX_MEMBER = 256 * 2**20  # bytes of one image or captions file
 
 
+@runtime_checkable
 class Root(Protocol):
     """A folder or an archive with images in it."""
 
