@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-Features = Sequence[Float[Tensor, "n d"]]
+Features = Sequence[Float[Tensor, "n _"]]  # widths differ
 _ITEMS = 1 << 13
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 
@@ -30,7 +30,7 @@ class NullMoments:
     mean: Float[Tensor, "a b"]
     deviation: Float[Tensor, "a b"]
     skewness: Float[Tensor, "a b"]
-    dominated: Float[Tensor, "a b"]
+    dominated: Bool[Tensor, "a b"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,10 +12,10 @@ from alignment.errors import RequestError
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Comparison("a", "b", "p", samples=0), "samples must be at least 1, not 0"),
-        (lambda: Comparison("a", "b", "p", pooling=("mean", "avg")), "there is no pooling 'avg'"),  # type: ignore[arg-type]
-        (lambda: Comparison("a", "b", "p", dtype="int8"), "there is no dtype 'int8'"),
-        (lambda: Extraction("a", "p", side="c"), "there is no side 'c'"),  # type: ignore[arg-type]
+        (lambda: Comparison("builtin:a", "builtin:b", "p", samples=0), "samples must be at least 1, not 0"),
+        (lambda: Comparison("builtin:a", "builtin:b", "p", pooling=("mean", "avg")), "there is no pooling 'avg'"),  # type: ignore[arg-type]
+        (lambda: Comparison("builtin:a", "builtin:b", "p", dtype="int8"), "there is no dtype 'int8'"),
+        (lambda: Extraction("builtin:a", "p", side="c"), "there is no side 'c'"),  # type: ignore[arg-type]
         (lambda: Scoring(seed=-1), "seed must be between"),
         (lambda: Scoring(seed=1 << 63), "seed must be between"),
         (lambda: Scoring(device="tpu"), "device must be auto, cpu or cuda:N"),
