@@ -119,7 +119,7 @@ class CentredGrams(Triangles):
         for index, layer in enumerate(layers):
             features = layer.features(centred=True).to(self.dtype)
             self.features.append(features)
-            self.diagonal[index] = features.double().square().sum(dim=1)
+            self.diagonal[index] = torch.linalg.vector_norm(features, dim=1, dtype=torch.float64).square()
             if self._held is not None:
                 for number in range(len(self)):
                     start, stop = self.rows(number)
@@ -148,7 +148,7 @@ def _upper(rows: Float[Tensor, "r d"], columns: Float[Tensor, "c d"], out: Float
 def _rbf(layer: PreparedLayer, bandwidth: float) -> Float[Tensor, "n n"]:
     features = layer.features(centred=True)  # distances do not see the shift, and centring takes the cancellation away
     products = symmetric_product(features)
-    squares = features.double().square().sum(dim=1).to(products.dtype)
+    squares = torch.linalg.vector_norm(features, dim=1, dtype=torch.float64).square().to(products.dtype)
     distances = products.mul_(-2).add_(squares.unsqueeze(1)).add_(squares.unsqueeze(0)).clamp_(min=0)
     distances.fill_diagonal_(0)
     median = distances.flatten().median()  # torch's median of an even count is the lower one

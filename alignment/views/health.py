@@ -53,7 +53,7 @@ def oddities(layer: PreparedLayer) -> list[Finding]:
     if zero:
         findings.append(Finding("zero_rows", f"{zero} of {len(layer.values)} rows are zero and have no direction"))
     centred = layer.features(centred=True)
-    lengths = centred.double().square().sum(dim=1)
+    lengths = torch.linalg.vector_norm(centred, dim=1, dtype=torch.float64).square()
     total = float(lengths.sum())
     item = float(lengths.max()) / total
     direction = _leading_share(centred, total)

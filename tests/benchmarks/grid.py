@@ -21,6 +21,7 @@ from alignment.calibration import null_scores
 from alignment.metrics import MetricChoice
 from alignment.preprocessing import Preprocessing, prepare
 from alignment.views import Views
+from tests.benchmarks import peers
 
 GRIDS = {"A": ((13, 768), (13, 768)), "B": ((25, 1024), (33, 768))}
 ITEMS, K = 1024, 10
@@ -184,6 +185,8 @@ def bench(name: str, console: Console, sampled: int) -> None:
         )
         nulls.add_row(metric, f"{ready:.3f}", f"{shuffled:.2f}")
     console.print(nulls)
+    peers.pytorch_cka(name, a, b, lambda: measured(a, b, ("unbiased_cka",))[0], cpu, console)
+    peers.calibrated_similarity(name, a, b, LOOPS, cpu, console)
 
 
 def main() -> None:
