@@ -7,7 +7,8 @@
     │   ├── ProbeError         a probe set that cannot be read, or lacks what is needed
     │   ├── ModelError         a model that cannot be loaded as asked
     │   ├── ActivationsError   a file of activations that cannot be used
-    │   └── MismatchError      two things that should describe the same items do not
+    │   ├── MismatchError      two things that should describe the same items do not
+    │   └── OverBudgetError    a metric needs more memory than it may take
     └── WorkError              it was started and could not be finished
 
 Every message is one sentence or two: what was wrong, what was received, what would work.
@@ -59,6 +60,10 @@ class ActivationsError(RequestError):
 
 class MismatchError(RequestError):
     """Two things that should describe the same items do not."""
+
+
+class OverBudgetError(RequestError):
+    """A metric that needs more memory than it may take."""
 
 
 class WorkError(AccordError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from alignment.errors import RequestError
 
+_FAR = 16  # bits
 _CACHED = 1 << 16  # float64 values worked on at a time
 
 
@@ -45,11 +46,14 @@ class PreparedLayer:
         values: the activations, `[n, d]`, on the device that computes.
         bound: the clipping bound; None for none.
         norms: what each row is divided by, `[n]` float64; None for nothing.
+        scale: a power of two that all values are multiplied by, so that no square over- or underflows. No metric here
+            sees it, and it rounds nothing.
     """
 
     values: Float[Tensor, "n d"]
     bound: float | None
     norms: Float[Tensor, " n"] | None
+    scale: float = 1.0
 
     @property
     def precision(self) -> torch.dtype:
@@ -61,6 +65,8 @@ class PreparedLayer:
         rows = self.values[index].to(torch.float64, copy=True)
         if self.bound is not None:
             rows.clamp_(-self.bound, self.bound)
+        if self.scale != 1:
+            rows *= self.scale
         if self.norms is not None:
             rows /= self.norms[index].unsqueeze(1)
         return rows
@@ -91,19 +97,26 @@ class PreparedLayer:
 def prepare(values: Float[Tensor, "n d"], steps: Preprocessing) -> PreparedLayer:
     """Returns a layer, ready to be measured, with what its preprocessing needs from the whole of it."""
     bound = None if steps.clip is None else _order_statistic(values, steps.clip)
-    layer = PreparedLayer(values, bound, None)
+    layer = PreparedLayer(values, bound, None, _power_of_two(values, bound))
     if not steps.normalize:
         return layer
     norms = torch.cat([torch.linalg.vector_norm(rows, dim=1) for _, rows in layer.blocks()])
-    return PreparedLayer(values, bound, torch.where(norms == 0, 1.0, norms))
+    return replace(layer, norms=torch.where(norms == 0, 1.0, norms))
+
+
+def _power_of_two(values: Float[Tensor, "n d"], bound: float | None) -> float:
+    """Returns what brings the largest magnitude near 1, if it is so far from there that squares would suffer."""
+    low, high = (float(value) for value in values.aminmax())
+    largest = max(-low, high) if bound is None else min(max(-low, high), bound)
+    exponent = math.frexp(largest)[1] if math.isfinite(largest) else 0
+    return math.ldexp(1.0, -exponent) if abs(exponent) > _FAR else 1.0
 
 
 def _order_statistic(values: Float[Tensor, "n d"], q: float) -> float:
     index = min(math.floor(q * values.numel()), values.numel() - 1)
-    if (
-        values.device.type == "cpu" and values.dtype != torch.bfloat16
-    ):  # numpy's selection is several times torch's here
+    if values.device.type == "cpu" and values.dtype != torch.bfloat16:  # numpy selects several times faster
         flat = np.abs(values.numpy().reshape(-1))
         flat.partition(index)
         return float(flat[index])
-    return float(values.abs().flatten().float().kthvalue(index + 1).values)
+    exact = values if values.dtype == torch.float64 else values.float()
+    return float(exact.abs().flatten().kthvalue(index + 1).values)

@@ -24,6 +24,7 @@ from torch import Tensor
 from alignment.activations.data import Activations, Origin
 from alignment.errors import ActivationsError, WorkError
 
+_SMALL, _DENSEST = 1 << 28, 100  # bytes, and how many of activations a byte of a packed file may hold beyond them
 _SUFFIXES = ".npz or .safetensors"
 _INTEGERS = (torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8, torch.uint16, torch.uint32, torch.uint64)
 # What the two formats' readers raise on bytes that are not theirs: SyntaxError from a header, MemoryError from a shape.
@@ -137,6 +138,12 @@ def _members(path: Path) -> dict[str, np.ndarray]:
     try:
         if not zipfile.is_zipfile(path):  # numpy.load would take it for a pickle or a single array
             raise ActivationsError(f"{path} is not a .npz file, or only the beginning of one; {advice}")
+        with zipfile.ZipFile(path) as archive:
+            inside = archive.infolist()
+        unpacked = sum(member.file_size for member in inside)
+        rare = any(member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for member in inside)
+        if rare or unpacked > max(_SMALL, _DENSEST * path.stat().st_size):
+            raise ActivationsError(f"{path} unpacks to {unpacked:,} bytes, which numpy.savez would not have; {advice}")
         # A handle of ours: numpy leaves its own open where the zip is broken.
         with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
             members = {name: file[name] for name in file.files}
@@ -197,14 +204,17 @@ def _layer_order(path: Path, names: list[str], order: list[str] | None) -> list[
     return order
 
 
-def natural(name: str) -> list[tuple[bool, int, str]]:
+def natural(name: str) -> list[tuple[bool, int, str, str]]:
     """Returns a sort key that puts "layer.2" before "layer.10".
 
     >>> sorted(["layer.10", "layer.2", "embeddings"], key=natural)
     ['embeddings', 'layer.2', 'layer.10']
     """
     parts = re.split(r"(\d+)", name)
-    return [(not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]
+    # a longer number is a larger one, which needs no int of it: a name may hold thousands of digits
+    return [
+        (not p.isdecimal(), len(p.lstrip("0")), p.lstrip("0"), p) if p.isdecimal() else (True, 0, p, p) for p in parts
+    ]
 
 
 def _fingerprint(arrays: list[tuple[str, Tensor]], ids: tuple[str, ...] | None) -> str:

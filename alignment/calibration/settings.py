@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from alignment.errors import RequestError
 
 Progress = Callable[[str, int, int], None]  # stage, done, total
-_MOST = 100_000
+_LEAST, _MOST = 20, 100_000
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,10 @@ class Calibration:
             value = getattr(self, name)
             if not 0 <= value <= _MOST:
                 raise RequestError(f"{name} must be between 0 and {_MOST}, not {value}")
+        if 0 < self.resamples < _LEAST:
+            raise RequestError(
+                f"resamples must be 0 or at least {_LEAST}, not {self.resamples}: a quantile of fewer is none"
+            )
         if not 0 < self.level < 1:
             raise RequestError(f"level must be above 0 and below 1, not {self.level}")
         if not self.operations > 0:

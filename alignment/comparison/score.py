@@ -16,6 +16,7 @@ from alignment.activations import Activations, require_same_items
 from alignment.calibration import Calibration, against_chance, best_interval, maximum, null_scores, pearson_p
 from alignment.calibration.pearson import trusted
 from alignment.comparison.request import Progress, Scoring, place
+from alignment.errors import OverBudgetError
 from alignment.metrics import METRICS, InfluencePairing, Metric, MetricChoice
 from alignment.preprocessing import prepare
 from alignment.report import AlignmentReport, Best, Grid, MetricResult, ReportWarning
@@ -75,13 +76,24 @@ def measure(
     progress("score", 0, len(scoring.metrics))
     views = list(made or (make_views(a, scoring), make_views(b, scoring)))
     results = []
+    warnings = _findings("a", a, views[0]) + _findings("b", b, views[1])
     for done, choice in enumerate(scoring.metrics, start=1):
-        results.append(_measure_one(choice, a, b, views, scoring, progress))
+        try:
+            results.append(_measure_one(choice, a, b, views, scoring, progress))
+        except OverBudgetError as error:  # one metric that does not fit is no reason to lose the others
+            warnings.append(ReportWarning("over_budget", f"{choice.key}: {error}"))
+            nothing = torch.full((len(a.layers), len(b.layers)), torch.nan)
+            results.append(_result(choice, nothing))
         progress("score", done, len(scoring.metrics))
-    warnings = _findings("a", a, views[0]) + _findings("b", b, views[1]) + _undefined(results, views)
+        if made is None and not any(c.metric.family == choice.metric.family for c in scoring.metrics[done:]):
+            for side in views:
+                side.forget()
+    over = [w.detail.partition(": ")[0] for w in warnings if w.code == "over_budget"]
+    warnings += _undefined([result for result in results if result.key not in over], views)
     for choice, result in zip(scoring.metrics, results, strict=True):
         warnings += _unmade(result, choice.metric, scoring.calibration)
     made_by = {"model_a": a.origin, "model_b": b.origin, "device": str(device), "dtype": None, **_versions(scoring)}
+    made_by["limits"] = {"budget_bytes": scoring.budget, "operations": scoring.calibration.operations}
     return AlignmentReport(len(a), a.layers, b.layers, tuple(results), tuple(warnings), {**made_by, **provenance})
 
 
@@ -99,7 +111,7 @@ def _measure_one(
     pairing = metric.pair(views[0], views[1], choice.values)
     usable = torch.outer(views[0].usable, views[1].usable)
     observed = pairing.observed().masked_fill(~usable, torch.nan)
-    result = MetricResult(choice.key, metric.name, dict(choice.values), metric.range, _grid(observed))
+    result = _result(choice, observed)
     if observed.isnan().all():
         return result
     row, column = divmod(int(observed.nan_to_num(nan=-torch.inf).argmax()), len(b.layers))
@@ -120,7 +132,8 @@ def _measure_one(
             ),
         )
     result = replace(result, best=best)
-    if not count or pairing.operations * count > calibration.operations:
+    held = 4 * 8 * count * observed.numel()  # the nulls of all cells, and what sorting them takes
+    if not count or pairing.operations * count > calibration.operations or held > 4 * scoring.budget:
         return result
     null = null_scores(pairing, len(a), count, seed=scoring.seed, device=top.device, progress=progress)
     null = null.masked_fill(observed.isnan(), torch.nan)
@@ -145,13 +158,19 @@ def _measure_one(
     )
 
 
+def _result(choice: MetricChoice, observed: Float[Tensor, "a b"]) -> MetricResult:
+    metric = choice.metric
+    return MetricResult(choice.key, metric.name, dict(choice.values), metric.range, _grid(observed))
+
+
 def _unmade(result: MetricResult, metric: Metric, calibration: Calibration) -> list[ReportWarning]:
     """Returns a warning for each part of the calibration that was asked for and is not there, with the reason."""
     warnings = []
     if result.best is not None and calibration.permutations and result.null_method is None:
         detail = (
             f"{result.key} has no null: {calibration.permutations} permutations would take more than "
-            f"{calibration.operations:.0e} operations; ask for fewer permutations, layers or samples"
+            f"{calibration.operations:.0e} operations, or more memory than the budget; "
+            "ask for fewer permutations, layers or samples"
         )
         warnings.append(ReportWarning("calibration_budget", detail))
     if result.best is not None and calibration.resamples and result.best.interval is None:

@@ -14,7 +14,7 @@ from alignment.metrics.moments import NullMoments, Summary, stacked, summarise, 
 from alignment.metrics.pairs import inner, inner_permuted
 from alignment.views import CentredGrams, Kernel, Views
 
-_FEWEST, _MOST = 6, 4096  # items that the third moment is defined for, and that a cube of them is worth
+_FEWEST, _MOST = 30, 4096  # items that moments describe a tail from, and that a cube of them is worth
 _DOMINANT = 0.2  # the share of a Gram's squares in one row beyond which its moments say little of the tail
 
 
@@ -78,7 +78,7 @@ class Cka(InfluencePairing):
         diagonals = self.a.diagonal @ diagonal_b.T
         traces = torch.outer(self.a.diagonal.sum(dim=1), diagonal_b.sum(dim=1))
         score = (2 * cross + self.weight * diagonals + self.constant * traces) * self.scale
-        return score.clamp(-1, 1)  # both estimators are inner products: only rounding passes 1
+        return score.clamp(-1 if self.unbiased else 0, 1)  # both estimators are inner products: only rounding passes 1
 
     def null_mean(self) -> Float[Tensor, "a b"]:
         """Returns each cell's mean over all permutations."""
@@ -193,8 +193,9 @@ class Cka(InfluencePairing):
     def _own(self, grams: CentredGrams, squares: Float[Tensor, " layers"]) -> Float[Tensor, " layers"]:
         """Returns each layer's dependence on itself, NaN where it is zero or less but for rounding."""
         diagonal = grams.diagonal
+        noise = 1e-12 if grams.dtype == torch.float64 else 1e-6  # a share of the squares that rounding can make up
         own = 2 * squares + self.weight * diagonal.square().sum(dim=1) + self.constant * diagonal.sum(dim=1).square()
-        return torch.where(own > 1e-12 * diagonal.square().sum(dim=1), own, torch.nan)
+        return torch.where(own > noise * diagonal.square().sum(dim=1), own, torch.nan)
 
     def _squares(self, grams: CentredGrams) -> Float[Tensor, " layers"]:
         """Returns the sum of each layer's squares above the diagonal."""

@@ -164,6 +164,11 @@ class CycleKnn(NeighbourPairing):
 class OrderedPairing(NeighbourPairing):
     """What the metrics of ordered neighbour lists share: both lists of every item and cell, walked side by side."""
 
+    @property
+    def operations(self) -> float:
+        """A walk of k by k for every item and cell."""
+        return 10.0 * self.n * self.k**2 * self.a.member.shape[1] * self.b.member.shape[1]
+
     def score(self, hits: Hits) -> Float[Tensor, "a b"]:
         """Returns the grid, some items at a time."""
         layers_a, layers_b = self.a.rank.shape[1], self.b.rank.shape[1]
@@ -187,7 +192,7 @@ class OrderedPairing(NeighbourPairing):
         """
         rank_a, rank_b = self.a.rank[ours], self.b.rank[theirs]
         cells = rank_a.shape[1] * rank_b.shape[1]
-        met = torch.full((self.k, cells * items), -1, dtype=torch.int16, device=item.device)
+        met = torch.full((self.k, cells * items), -1, dtype=rank_a.dtype, device=item.device)
         hit, a, b = ((rank_a >= 0).unsqueeze(2) & (rank_b >= 0).unsqueeze(1)).nonzero(as_tuple=True)
         met[rank_b[hit, b].long(), (a * rank_b.shape[1] + b) * items + item[hit]] = rank_a[hit, a]
         return met
@@ -205,7 +210,7 @@ class LcsKnn(OrderedPairing):
 
     def lists(self, met: Int[Tensor, "k pairs"]) -> Int[Tensor, " pairs"]:
         """Returns the length of each pair's longest common subsequence."""
-        row = torch.zeros(self.k + 1, met.shape[1], dtype=torch.int16, device=met.device)
+        row = torch.zeros(self.k + 1, met.shape[1], dtype=met.dtype, device=met.device)
         for t in range(self.k):
             corner = row[0].clone()
             for s in range(self.k):
@@ -224,7 +229,7 @@ class EditDistanceKnn(OrderedPairing):
 
     def lists(self, met: Int[Tensor, "k pairs"]) -> Int[Tensor, " pairs"]:
         """Returns k less each pair's Levenshtein distance."""
-        start = torch.arange(self.k + 1, dtype=torch.int16, device=met.device)
+        start = torch.arange(self.k + 1, dtype=met.dtype, device=met.device)
         row = start.unsqueeze(1).expand(self.k + 1, met.shape[1]).clone()
         for t in range(self.k):
             corner = row[0].clone()
@@ -249,8 +254,10 @@ class Cknna(NeighbourPairing):
 
     def __init__(self, a: Views, b: Views, values: Values) -> None:
         super().__init__(a, b, values)
-        own = [_own_dependence(edges) for edges in (self.a, self.b)]
-        own_a, own_b = (torch.where(terms > 0, terms, torch.nan).rsqrt() for terms in own)
+        own_a, own_b = (
+            torch.where(own > noise, own, torch.nan).rsqrt()
+            for own, noise in ((_own_dependence(e), _noise(v, self.k)) for e, v in ((self.a, a), (self.b, b)))
+        )
         self.scale = torch.outer(own_a, own_b)
 
     def score(self, hits: Hits) -> Float[Tensor, "a b"]:
@@ -296,6 +303,15 @@ def _reciprocal(
     place = torch.searchsorted(keys, reverse).clamp_(max=len(keys) - 1)
     forth = (keys[place] == reverse).nonzero().squeeze(1)
     return forth, place[forth]
+
+
+def _noise(views: Views, k: int) -> Float[Tensor, " layers"]:
+    """Returns what rounding alone could make of n(n - 3) times a layer's masked HSIC with itself."""
+    noise = []
+    for layer in views.layers:
+        size = sum(float(rows.square().sum()) for _, rows in layer.blocks()) / views.items
+        noise.append(views.items * k * (50 * torch.finfo(layer.precision).eps * size) ** 2)
+    return torch.tensor(noise, dtype=torch.float64, device=views.device)
 
 
 def _own_dependence(edges: Edges) -> Float[Tensor, " layers"]:

@@ -98,7 +98,7 @@ METRICS = MappingProxyType(
                 range=(0.0, 1.0),
                 symmetric=True,
                 invariances=frozenset({"orthogonal", "scaling"}),
-                tolerance=0.0,
+                tolerance=1e-12,
                 minimum_items=lambda values: int(values["k"]) + 1,
                 pair=JaccardKnn,
                 parameters=(_K,),
@@ -177,7 +177,7 @@ METRICS = MappingProxyType(
                 symmetric=True,
                 invariances=frozenset({"scaling", "translation", "column_scaling"}),
                 tolerance=1e-6,
-                minimum_items=lambda values: 3,
+                minimum_items=lambda values: 12,
                 pair=Svcca,
             ),
             Metric(

@@ -6,6 +6,7 @@ Layers are timm's own intermediate features, under the names of the modules that
 from __future__ import annotations
 
 import inspect
+import re
 from typing import Any
 
 from PIL import Image
@@ -63,6 +64,7 @@ def load_timm(checkpoint: Checkpoint, place: Placement) -> ImageEncoder:
     reference, config = checkpoint.reference, checkpoint.config
     timm = require_timm(reference)
     architecture, args = str(config["architecture"]), dict(config.get("model_args") or {})
+    _refuse_commands(timm, reference, architecture, args)
     # An older config.json is itself the pretrained configuration.
     cfg = config.get("pretrained_cfg") or {k: v for k, v in config.items() if k != "model_args"}
     try:
@@ -105,6 +107,25 @@ def load_timm(checkpoint: Checkpoint, place: Placement) -> ImageEncoder:
         device=place.device,
         dtype=dtype,
     )
+
+
+def _refuse_commands(timm: Any, reference: str, architecture: str, args: dict[str, Any]) -> None:
+    """Refuses a config.json that would have `timm.create_model` do more than build an architecture.
+
+    Its own parameters name other files to load, pickles among them, so only the architecture's own may come from a
+    config; and an architecture is one that timm has, not a place to fetch one from.
+
+    Raises:
+        ModelError: naming what the config must not say.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_]+", architecture) or not timm.is_model(architecture):
+        raise ModelError(f"{reference}: timm has no architecture {architecture!r}; give a folder that timm saved")
+    own = set(inspect.signature(timm.create_model).parameters) | {"pretrained", "pretrained_strict", "features_only"}
+    said = sorted(name for name in args if name in own or "checkpoint" in name)
+    if said:
+        raise ModelError(
+            f"{reference}: config.json sets {', '.join(said)}, which is refused; remove it from model_args"
+        )
 
 
 def _fitting(checkpoint: Checkpoint, model: Any) -> dict[str, Tensor]:

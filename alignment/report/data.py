@@ -48,7 +48,8 @@ class MetricResult:
         null_mean_grid: each cell's mean score over permutations.
         calibrated_grid: each cell's score, 0 at its own null's threshold and 1 at the upper bound.
         p_grid: each cell's own p-value, not corrected for there being many cells.
-        null_method: how the nulls were made: `permutation`; None where there is none.
+        null_method: what the cells' p-values are from: `permutation`, or `pearson_iii`, an approximation from the exact
+            moments; None where there is none. The best pair's is always from permutations.
         best: the best pair; None if no cell has a meaning.
     """
 

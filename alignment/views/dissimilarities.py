@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from alignment.errors import RequestError
+from alignment.errors import OverBudgetError
 from alignment.preprocessing import PreparedLayer
 from alignment.views.neighbours import symmetric_product
 from alignment.views.triangles import Triangles
@@ -43,7 +43,7 @@ class Dissimilarities(Triangles):
         """Forms the stack.
 
         Raises:
-            RequestError: if it does not fit the budget, in bytes: ranks are of the whole matrix.
+            OverBudgetError: if it does not fit the budget, in bytes: ranks are of the whole matrix.
         """
         precise = any(layer.precision == torch.float64 for layer in layers)
         super().__init__(
@@ -54,7 +54,7 @@ class Dissimilarities(Triangles):
             budget=budget,
         )
         if self.spread_bytes > budget:
-            raise RequestError(
+            raise OverBudgetError(
                 f"the dissimilarities of {self.n} items in {self.layers} layers need {self.spread_bytes / 2**30:.1f} "
                 f"GiB, more than the {budget / 2**30:.1f} GiB of the budget; take fewer samples or layers"
             )

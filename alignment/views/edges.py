@@ -42,8 +42,9 @@ class Edges:
         device = neighbours.device
         keys, place = torch.unique(neighbours + n * torch.arange(n, device=device).view(1, n, 1), return_inverse=True)
         at = place.flatten() * layers + torch.arange(layers, device=device).repeat_interleave(n * k)
-        rank = torch.full((len(keys) * layers,), -1, dtype=torch.int16, device=device)
-        rank[at] = torch.arange(k, dtype=torch.int16, device=device).expand(layers, n, k).flatten()
+        narrow = torch.int16 if k < 1 << 15 else torch.int32
+        rank = torch.full((len(keys) * layers,), -1, dtype=narrow, device=device)
+        rank[at] = torch.arange(k, dtype=narrow, device=device).expand(layers, n, k).flatten()
         product = torch.zeros(len(keys) * layers, dtype=torch.float64, device=device)
         product[at] = products.flatten()
         shape = (len(keys), layers)

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from alignment.errors import RequestError
+from alignment.errors import OverBudgetError
 from alignment.preprocessing import PreparedLayer
 from alignment.views.neighbours import symmetric_product
 from alignment.views.triangles import Triangles
@@ -53,7 +53,7 @@ class CentredGrams(Triangles):
         """Forms the stack.
 
         Raises:
-            RequestError: if an rbf stack does not fit the budget, in bytes: its blocks cannot be formed one by one.
+            OverBudgetError: if an rbf stack does not fit the budget, in bytes: its blocks cannot be formed one by one.
         """
         precise = any(layer.precision == torch.float64 for layer in layers)
         super().__init__(
@@ -128,7 +128,7 @@ class CentredGrams(Triangles):
     def _hold_rbf(self, layers: Sequence[PreparedLayer], bandwidth: float) -> None:
         need = self.spread_bytes
         if need > self.budget:
-            raise RequestError(
+            raise OverBudgetError(
                 f"an rbf kernel of {self.n} items and {self.layers} layers needs {need / 2**30:.1f} GiB, "
                 f"more than the {self.budget / 2**30:.1f} GiB of the budget; take fewer samples, or the linear kernel"
             )
@@ -152,7 +152,9 @@ def _rbf(layer: PreparedLayer, bandwidth: float) -> Float[Tensor, "n n"]:
     distances = products.mul_(-2).add_(squares.unsqueeze(1)).add_(squares.unsqueeze(0)).clamp_(min=0)
     distances.fill_diagonal_(0)
     median = distances.flatten().median()  # torch's median of an even count is the lower one
-    return distances.mul_(-1 / (2 * bandwidth**2 * median)).exp_()
+    return distances.mul_(
+        -1 / (2 * bandwidth**2 * median)
+    ).expm1_()  # centring takes the constant away, which would cost digits
 
 
 def _centre(gram: Float[Tensor, "n n"]) -> Float[Tensor, "n n"]:

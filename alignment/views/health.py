@@ -20,7 +20,7 @@ class Finding:
     """One thing found in a layer.
 
     Attributes:
-        code: what, for programs: `non_finite`, `constant_layer`, `zero_rows` or `massive_activation`.
+        code: what, for programs: `non_finite`, `constant_layer`, `clipped_away`, `zero_rows` or `massive_activation`.
         detail: what, for people, with what to do.
     """
 
@@ -34,6 +34,8 @@ def fault(layer: PreparedLayer) -> Finding | None:
     if bad.any():
         row, count = int(bad.nonzero()[0]), int(bad.sum())
         return Finding("non_finite", f"{count} items have NaN or Inf, the first in row {row}; try float32")
+    if layer.bound == 0 and bool(layer.values.any()):
+        return Finding("clipped_away", "so many values are zero that clipping leaves nothing; turn it off (--no-clip)")
     few = layer.rows(slice(0, _FEW))
     if float((few - few[0]).square().sum()) > 1e-6 * float(few.square().sum()):
         return None
@@ -41,7 +43,7 @@ def fault(layer: PreparedLayer) -> Finding | None:
     for _, rows in layer.blocks():
         spread += float((rows - first).square().sum())
         whole += float(rows.square().sum())
-    if spread**0.5 <= 4 * torch.finfo(layer.values.dtype).eps * whole**0.5:
+    if spread**0.5 <= 4 * torch.finfo(layer.precision).eps * whole**0.5:
         return Finding("constant_layer", "every item has the same activation, so that nothing can be compared")
     return None
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from alignment.preprocessing import PreparedLayer
@@ -20,6 +20,7 @@ from alignment.preprocessing import PreparedLayer
 _SLACK = 4.0
 _GROUP, _FEW = 64, 4  # items of a group, and how many times as many groups as wanted make it worth their while
 _ROWS = 512  # of a block of products: enough for the product's full speed
+_CROWD = 16  # times as many candidates as wanted: a row that float64 products go through as a whole
 _PAIRS = 1 << 22  # values gathered at a time while products are formed again
 
 
@@ -85,7 +86,7 @@ def _select(
     again = unsure.nonzero().squeeze(1)
     if again.numel():
         floor = values[again, k - 1].double() - 2 * slack[again]
-        chosen[again] = _decide(layer, products[again], again + rows.start, floor, k)
+        chosen[again] = _settle(layer, products[again], again + rows.start, floor, slack[again], k)
     return chosen
 
 
@@ -110,17 +111,48 @@ def _largest(products: Float[Tensor, "r n"], count: int) -> tuple[Float[Tensor, 
     return values, candidates.gather(1, place)
 
 
-def _decide(
+def _settle(
     layer: PreparedLayer,
     products: Float[Tensor, "u n"],
     items: Int[Tensor, " u"],
     floor: Float[Tensor, " u"],
+    slack: Float[Tensor, " u"],
     k: int,
 ) -> Int[Tensor, "u k"]:
-    """Returns the neighbours of the rows that float32 left undecided, from float64 products of all that may be one."""
-    row, other = (products >= floor.unsqueeze(1).to(products.dtype).nextafter(products.new_tensor(-torch.inf))).nonzero(
-        as_tuple=True
-    )
+    """Returns the neighbours of the rows that float32 left undecided.
+
+    Where it left few candidates, their products alone are formed again. Where it left many (rows that nearly all point
+    one way), a float64 product of the whole row leaves few; only true ties can then be many.
+    """
+    below = products.new_tensor(-torch.inf)
+    near = products >= floor.unsqueeze(1).to(products.dtype).nextafter(below)
+    crowded = near.sum(dim=1) > _CROWD * k
+    chosen = torch.empty(len(items), k, dtype=torch.int64, device=items.device)
+    chosen[~crowded] = _decide(layer, near[~crowded], items[~crowded], k)
+    if not crowded.any():
+        return chosen
+    precision = torch.finfo(torch.float64).eps / torch.finfo(products.dtype).eps
+    for part in torch.split(crowded.nonzero().squeeze(1), max(1, _PAIRS // products.shape[1])):
+        wide = _wide_products(layer, items[part])
+        least = wide.topk(k, dim=1).values[:, -1] - 2 * precision * slack[part]
+        nearer = wide >= least.unsqueeze(1)
+        for few in torch.split(torch.arange(len(part), device=part.device), max(1, _PAIRS // int(nearer.sum(1).max()))):
+            chosen[part[few]] = _decide(layer, nearer[few], items[part[few]], k)
+    return chosen
+
+
+def _wide_products(layer: PreparedLayer, items: Int[Tensor, " u"]) -> Float[Tensor, "u n"]:
+    """Returns some items' products with all, float64, minus infinity with themselves."""
+    rows = layer.rows(items)
+    n = len(layer.values)
+    wide = torch.cat([rows @ layer.rows(slice(at, min(at + _ROWS, n))).T for at in range(0, n, _ROWS)], dim=1)
+    wide[torch.arange(len(items), device=items.device), items] = -torch.inf
+    return wide
+
+
+def _decide(layer: PreparedLayer, near: Bool[Tensor, "u n"], items: Int[Tensor, " u"], k: int) -> Int[Tensor, "u k"]:
+    """Returns the k nearest of each row's candidates, by their float64 products and then by their index."""
+    row, other = near.nonzero(as_tuple=True)
     step = max(1, _PAIRS // layer.values.shape[1])
     exact = torch.cat(
         [
@@ -128,6 +160,7 @@ def _decide(
             (layer.rows(items[row[at : at + step]]) * layer.rows(other[at : at + step])).sum(dim=1)
             for at in range(0, len(row), step)
         ]
+        or [torch.zeros(0, dtype=torch.float64, device=row.device)]
     )
     order = torch.from_numpy(np.lexsort((other.cpu().numpy(), -exact.cpu().numpy(), row.cpu().numpy()))).to(row.device)
     row, other = row[order], other[order]

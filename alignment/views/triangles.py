@@ -59,7 +59,7 @@ class Triangles:
 
     @property
     def _padded(self) -> int:
-        return -(-self.layers // _LINE) * _LINE
+        return 1 << (self.layers - 1).bit_length() if self.layers <= _LINE else -(-self.layers // _LINE) * _LINE
 
     def rows(self, number: int) -> tuple[int, int]:
         """Returns the first row of block `number` and the row after its last."""
@@ -80,7 +80,7 @@ class Triangles:
         """Returns the whole matrices with the layers innermost, or None if that does not fit the budget.
 
         A pair of items is then one short run of memory, so that permuting costs one read of it. Layers are padded with
-        zeros to whole cache lines.
+        zeros to whole cache lines, few of them to a power of two.
         """
         if self._spread is None and self._held is not None and self.spread_bytes <= self.budget:
             self._spread = self._held.new_zeros(self.n, self.n, self._padded)
