@@ -24,7 +24,7 @@ def test_sides_and_layers_of_different_precision_are_compared(budget: int, dtype
     wide = replace(b, values=tuple(value.double() for value in b.values))
     rbf = ["cka:kernel=rbf"] * (budget > 1)  # which has no features to fall back on
     metrics = parse_metrics(["mutual_knn", "cka", "unbiased_cka", *rbf])
-    scoring = Scoring(metrics, calibration=Calibration(5, 5), preprocess=Preprocessing(clip=None), budget=budget)
+    scoring = Scoring(metrics, calibration=Calibration(5, 20), preprocess=Preprocessing(clip=None), budget=budget)
     double = score(replace(a, values=(values[0].double(),)), wide, scoring)
     for mixed, whole in zip(score(a, b, scoring).metrics, double.metrics, strict=True):
         assert mixed.grid[0] == pytest.approx(whole.grid[0], abs=1e-5)

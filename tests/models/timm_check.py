@@ -16,6 +16,16 @@ from PIL import Image
 OPERATORS = torch.library.Library("torchvision", "DEF")
 
 
+class Trap:
+    """What runs code of its own when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (self.path,)
+
+
 def main(packages: str, work: Path) -> None:
     for name in ("nms", "qnms"):
         OPERATORS.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
@@ -86,12 +96,21 @@ def main(packages: str, work: Path) -> None:
                     torch.testing.assert_close(found[depth][row], expected, rtol=1e-4, atol=1e-5)
 
     assert hub_id("resnet50") == "timm/resnet50.a1_in1k"
-    for change, words in [({"num_layers": 9}, "cannot build"), ({"architecture": "none"}, "cannot build")]:
+    evil = work / "evil.pth"
+    torch.save({"state_dict": Trap(work / "sprung")}, evil)
+    for change, words in [
+        ({"num_layers": 9}, "cannot build"),
+        ({"checkpoint_path": str(evil)}, "config.json sets checkpoint_path"),  # timm would load it, a pickle
+        ({"cache_dir": "/", "scriptable": True}, "config.json sets cache_dir, scriptable"),
+        ({"architecture": "none"}, "no architecture 'none'"),
+        ({"architecture": "hf-hub:someone/else"}, "no architecture"),
+    ]:
         config = json.loads((work / "resnet10t" / "config.json").read_text())
         config = {**config, **change} if "architecture" in change else {**config, "model_args": change}
         (work / "resnet10t" / "config.json").write_text(json.dumps(config))
         with pytest.raises(ModelError, match=words):
             load_encoder(ModelRef("path", str(work / "resnet10t")))
+    assert not (work / "sprung").exists()
     print("ok")
 
 
