@@ -6,10 +6,12 @@ from functools import partial
 from types import MappingProxyType
 
 from alignment.errors import UnknownNameError
+from alignment.metrics.cknna import Cknna
 from alignment.metrics.dissimilarity import Rsa
 from alignment.metrics.facts import Metric, Parameter
 from alignment.metrics.kernel import Cka
-from alignment.metrics.neighbours import Cknna, CycleKnn, EditDistanceKnn, JaccardKnn, LcsKnn, MutualKnn
+from alignment.metrics.neighbours import CycleKnn, JaccardKnn, MutualKnn
+from alignment.metrics.ordered import EditDistanceKnn, LcsKnn
 from alignment.metrics.regression import LinearPredictivity
 from alignment.metrics.subspace import Procrustes, Pwcca, Svcca
 

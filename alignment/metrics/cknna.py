@@ -1,0 +1,93 @@
+"""CKNNA: kernel alignment over the neighbours that both sides agree on."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from alignment.metrics.facts import Values
+from alignment.metrics.neighbours import Hits, NeighbourPairing
+from alignment.views import Edges, Views
+
+
+class Cknna(NeighbourPairing):
+    """CKA of the Grams cut down to the neighbours that both sides agree on, by Song's estimator.
+
+    The mask of a side is who is near whom, by rows, and not symmetric, so that the trace of the product of two masked
+    Grams sees an edge only where its reverse is there too, and swapping the sides changes the score a little. The self
+    terms have masks of their own, so that nothing holds a score below 1.
+
+    Source: Huh et al. 2024, arXiv 2405.07987, appendix; Song et al. 2012, JMLR 13.
+    """
+
+    def __init__(self, a: Views, b: Views, values: Values) -> None:
+        super().__init__(a, b, values)
+        own_a, own_b = (
+            torch.where(own > noise, own, torch.nan).rsqrt()
+            for own, noise in ((_own_dependence(e), _noise(v, self.k)) for e, v in ((self.a, a), (self.b, b)))
+        )
+        self.scale = torch.outer(own_a, own_b)
+
+    def score(self, hits: Hits) -> Float[Tensor, "a b"]:
+        """Returns the grid, a row of A's layers at a time where sums are by item."""
+        n, item, other = self.n, self.a.item[hits.ours], self.a.other[hits.ours]
+        gram_a, mask_a = self.a.product[hits.ours], self.a.member[hits.ours]
+        gram_b, mask_b = self.b.product[hits.theirs], self.b.member[hits.theirs]
+        forth, back = _reciprocal(item * n + other, other * n + item)
+        trace = (gram_a[forth] * mask_a[back]).T @ (gram_b[forth] * mask_b[back])
+        sums = (gram_a.T @ mask_b) * (mask_a.T @ gram_b)
+        chains = torch.stack(
+            [
+                _chain(n, gram_a[:, layer], mask_a[:, layer], gram_b, mask_b, item, other)
+                for layer in range(gram_a.shape[1])
+            ]
+        )
+        return (trace + sums / ((n - 1) * (n - 2)) - 2 * chains / (n - 2)) * self.scale
+
+
+def _chain(
+    n: int,
+    gram_a: Float[Tensor, " hits"],
+    mask_a: Float[Tensor, " hits"],
+    gram_b: Float[Tensor, "hits b"],
+    mask_b: Float[Tensor, "hits b"],
+    item: Int[Tensor, " hits"],
+    other: Int[Tensor, " hits"],
+) -> Float[Tensor, " b"]:
+    """Returns the sum over items of A's masked column sum times B's masked row sum."""
+    held = mask_a.nonzero().squeeze(1)
+    nothing = torch.zeros(n, gram_b.shape[1], dtype=torch.float64, device=gram_b.device)
+    columns = nothing.index_add(0, other[held], gram_a[held].unsqueeze(1) * mask_b[held])
+    rows = nothing.index_add(0, item[held], gram_b[held])
+    return (columns * rows).sum(dim=0)
+
+
+def _reciprocal(
+    keys: Int[Tensor, " hits"], reverse: Int[Tensor, " hits"]
+) -> tuple[Int[Tensor, " pairs"], Int[Tensor, " pairs"]]:
+    """Returns the edges whose reverse is there too, and where it is; `keys` ascend."""
+    if not len(keys):
+        return keys, keys
+    place = torch.searchsorted(keys, reverse).clamp_(max=len(keys) - 1)
+    forth = (keys[place] == reverse).nonzero().squeeze(1)
+    return forth, place[forth]
+
+
+def _noise(views: Views, k: int) -> Float[Tensor, " layers"]:
+    """Returns what rounding alone could make of n(n - 3) times a layer's masked HSIC with itself."""
+    noise = []
+    for layer in views.layers:
+        size = sum(float(rows.square().sum()) for _, rows in layer.blocks()) / views.items
+        noise.append(views.items * k * (50 * torch.finfo(layer.precision).eps * size) ** 2)
+    return torch.tensor(noise, dtype=torch.float64, device=views.device)
+
+
+def _own_dependence(edges: Edges) -> Float[Tensor, " layers"]:
+    """Returns n(n - 3) times each layer's masked HSIC with itself."""
+    n, gram = edges.n, edges.product
+    forth, back = _reciprocal(edges.keys, edges.other * n + edges.item)
+    nothing = torch.zeros(n, gram.shape[1], dtype=torch.float64, device=gram.device)
+    columns, rows = nothing.index_add(0, edges.other, gram), nothing.index_add(0, edges.item, gram)
+    trace = (gram[forth] * gram[back]).sum(dim=0)
+    return trace + gram.sum(dim=0) ** 2 / ((n - 1) * (n - 2)) - 2 * (columns * rows).sum(dim=0) / (n - 2)
