@@ -17,7 +17,7 @@ from alignment.calibration import Calibration, against_chance, best_interval, ma
 from alignment.calibration.pearson import trusted
 from alignment.comparison.request import Progress, Scoring, place
 from alignment.errors import OverBudgetError
-from alignment.metrics import METRICS, InfluencePairing, Metric, MetricChoice
+from alignment.metrics import METRICS, InfluencePairing, MetricChoice
 from alignment.preprocessing import prepare
 from alignment.report import AlignmentReport, Best, Grid, MetricResult, ReportWarning
 from alignment.views import Views
@@ -90,8 +90,7 @@ def measure(
                 side.forget()
     over = [w.detail.partition(": ")[0] for w in warnings if w.code == "over_budget"]
     warnings += _undefined([result for result in results if result.key not in over], views)
-    for choice, result in zip(scoring.metrics, results, strict=True):
-        warnings += _unmade(result, choice.metric, scoring.calibration)
+    warnings += _unmade(results, scoring.calibration)
     made_by = {"model_a": a.origin, "model_b": b.origin, "device": str(device), "dtype": None, **_versions(scoring)}
     made_by["limits"] = {"budget_bytes": scoring.budget, "operations": scoring.calibration.operations}
     return AlignmentReport(len(a), a.layers, b.layers, tuple(results), tuple(warnings), {**made_by, **provenance})
@@ -163,19 +162,26 @@ def _result(choice: MetricChoice, observed: Float[Tensor, "a b"]) -> MetricResul
     return MetricResult(choice.key, metric.name, dict(choice.values), metric.range, _grid(observed))
 
 
-def _unmade(result: MetricResult, metric: Metric, calibration: Calibration) -> list[ReportWarning]:
+def _unmade(results: list[MetricResult], calibration: Calibration) -> list[ReportWarning]:
     """Returns a warning for each part of the calibration that was asked for and is not there, with the reason."""
+    scored = [result for result in results if result.best is not None]
+    without_null = [r.key for r in scored if calibration.permutations and r.null_method is None]
+    bare = [r for r in scored if calibration.resamples and r.best is not None and r.best.interval is None]
+    few = [r.key for r in bare if METRICS[r.name].interval]
+    never = [r.key for r in bare if not METRICS[r.name].interval]
     warnings = []
-    if result.best is not None and calibration.permutations and result.null_method is None:
+    if without_null:
         detail = (
-            f"{result.key} has no null: {calibration.permutations} permutations would take more than "
+            f"no null for {', '.join(without_null)}: {calibration.permutations} permutations would take more than "
             f"{calibration.operations:.0e} operations, or more memory than the budget; "
             "ask for fewer permutations, layers or samples"
         )
         warnings.append(ReportWarning("calibration_budget", detail))
-    if result.best is not None and calibration.resamples and result.best.interval is None:
-        why = "too few items to resample" if metric.interval else "no interval for it has been shown to cover"
-        warnings.append(ReportWarning("no_interval", f"{result.key} has no interval: {why}"))
+    if few:
+        warnings.append(ReportWarning("no_interval", f"no interval for {', '.join(few)}: it takes 30 items or more"))
+    if never:
+        why = "only metrics whose intervals were seen to cover in simulation have one"
+        warnings.append(ReportWarning("no_interval", f"no interval for {', '.join(never)}: {why}"))
     return warnings
 
 

@@ -97,7 +97,8 @@ def parse_metrics(wanted: Iterable[str | MetricChoice]) -> tuple[MetricChoice, .
     if not keys:
         raise RequestError(f"name at least one metric: {', '.join(METRICS)}")
     if len(set(keys)) != len(keys):
-        raise RequestError(f"a metric is named twice: {', '.join(keys)}")
+        twice = sorted({key for key in keys if keys.count(key) > 1})
+        raise RequestError(f"a metric is named twice: {', '.join(twice)}")
     return tuple(choices)
 
 

@@ -30,7 +30,8 @@ def require_timm(reference: str) -> Any:
         import timm.data
     except ImportError as error:
         raise ModelError(
-            f"{reference} needs timm, which is not installed ({error.name}); pip install 'accord[timm]'"
+            f"{reference} needs timm, which is not installed ({error.name}); "
+            "in Accord's checkout, pip install '.[timm]'"
         ) from error
     return timm
 

@@ -25,7 +25,7 @@ def test_without_timm_it_says_what_to_install(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0{}")
     hub = FakeHub({"timm/resnet18.a1_in1k": {"main": tmp_path}})
     for text in (f"path:{tmp_path}", "timm:resnet18.a1_in1k", "timm:resnet18"):
-        with pytest.raises(ModelError, match=r"needs timm.*pip install 'accord\[timm\]'"):
+        with pytest.raises(ModelError, match=r"needs timm.*pip install '\.\[timm\]'"):
             load_encoder(ModelRef.parse(text), hub=hub)
 
 
