@@ -91,7 +91,9 @@ def table(report: AlignmentReport) -> Table:
     counts = (len(report.layers_a), len(report.layers_b))
     names = [f"{o.reference} ({n} layer{'s' * (n > 1)})" for o, n in zip(origins, counts, strict=True)]
     title = f"A {names[0]}\nB {names[1]}\n{report.samples} items"
-    drawn = Table(title=escape(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1))
+    drawn = Table(
+        title=escape(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1)
+    )
     drawn.add_column("metric", no_wrap=True)
     drawn.add_column("best pair", overflow="fold", min_width=9)
     rows = [_row(result) for result in report.metrics]
