@@ -1,0 +1,117 @@
+"""Executor: where a job's work runs. The local one forks a process a job from one that has the libraries loaded."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any, Protocol
+
+from app.jobs import child
+
+PRELOAD = ("app.jobs.child", "alignment.comparison", "alignment.study")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a child is to do.
+
+    Attributes:
+        work: `module:function`.
+        payload: what the function needs, plain JSON.
+        device: the device that is its own.
+        settings: what it may know of the settings, plain JSON.
+        threads: CPU threads; 0 leaves it to torch.
+    """
+
+    work: str
+    payload: Mapping[str, Any]
+    device: str
+    settings: Mapping[str, Any]
+    threads: int = 0
+
+
+class Run(Protocol):
+    """Work under way."""
+
+    def poll(self, seconds: float) -> Mapping[str, Any] | None:
+        """Returns the next message, or None if there is none within `seconds`.
+
+        Raises:
+            EOFError: if there will be none: the process has ended.
+        """
+
+    def kill(self) -> None:
+        """Ends it at once, with all that it started; returns when it is gone."""
+
+    @property
+    def fate(self) -> str:
+        """How a process ended that said nothing: `signal 9`, `status 1`."""
+
+
+class Executor(Protocol):
+    """Starts work."""
+
+    def start(self, order: Order) -> Run:
+        """Returns work that has been started."""
+
+    def warm(self) -> None:
+        """Makes ready, so that the first job need not wait."""
+
+
+class LocalExecutor:
+    """Runs each job in a process of its own on this machine."""
+
+    def __init__(self, preload: Sequence[str] = PRELOAD) -> None:
+        self._context = multiprocessing.get_context("forkserver")
+        # `__main__` too: else each child would import the program's main module anew.
+        self._context.set_forkserver_preload(["__main__", *preload])
+
+    def start(self, order: Order) -> Run:
+        """Returns work that has been started."""
+        ours, theirs = self._context.Pipe(duplex=False)
+        process = self._context.Process(
+            target=child.main, args=(theirs, json.dumps(vars(order), default=str).encode()), daemon=True
+        )
+        process.start()
+        theirs.close()
+        return _LocalRun(process, ours)
+
+    def warm(self) -> None:
+        """Starts the process that the others are forked from; it loads the libraries meanwhile."""
+        from multiprocessing import forkserver
+
+        forkserver.ensure_running()
+
+
+class _LocalRun:
+    def __init__(self, process: multiprocessing.process.BaseProcess, pipe: Connection) -> None:
+        self._process, self._pipe = process, pipe
+
+    def poll(self, seconds: float) -> Mapping[str, Any] | None:
+        if not self._pipe.poll(seconds):
+            return None
+        try:
+            message: Mapping[str, Any] = json.loads(self._pipe.recv_bytes())
+        except OSError as error:
+            raise EOFError from error
+        return message
+
+    def kill(self) -> None:
+        if self._process.pid is not None:
+            for end in (os.killpg, os.kill):  # the group if it leads one already, and itself if it does not yet
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    end(self._process.pid, signal.SIGKILL)
+        self._process.join()
+        self._pipe.close()
+
+    @property
+    def fate(self) -> str:
+        self._process.join(5)
+        code = self._process.exitcode
+        return f"signal {-code}" if code is not None and code < 0 else f"status {code}"

@@ -1,0 +1,98 @@
+"""Handler: what a kind of job does, and what its result changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from sqlalchemy import Connection, RowMapping
+
+Queue = Literal["extract", "score"]
+QUEUES: tuple[Queue, ...] = ("extract", "score")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part that a job waits for, shared with every other job that needs the same.
+
+    Attributes:
+        kind: the kind of job that it is.
+        content: what it makes, as a hash: at most one of a content is under way.
+        role: the stage that it is to the job that waits (`extract_a`).
+        queue: who works on it.
+        payload: what its work needs: plain JSON.
+    """
+
+    kind: str
+    content: str
+    role: str
+    queue: Queue
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Done:
+    """A job's result: plain JSON."""
+
+    result: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a job waits for; its work is begun anew when all of it is there."""
+
+    parts: tuple[Part, ...]
+
+
+@dataclass
+class Context:
+    """What work may use of the process that it runs in.
+
+    Attributes:
+        device: the device that is its own (`cpu`, `cuda:1`).
+        settings: what the operator set, as plain JSON: folders and limits, no secrets.
+        progress: called with the stage, how much is done, of how much.
+        subject: what is being worked on, for an error to name (`model_a`); the work sets it as it goes on.
+        names: texts that must not leave the server (its paths), and what to say instead.
+    """
+
+    device: str
+    settings: Mapping[str, Any]
+    progress: Callable[[str, int, int], None]
+    subject: str | None = None
+    names: dict[str, str] = field(default_factory=dict)
+
+
+Work = Callable[[Mapping[str, Any], Context], Done | Needs]
+
+
+class Settled(Protocol):
+    """Called in the transaction that ends a job, whichever way, and so happens exactly once."""
+
+    def __call__(self, connection: Connection, job: RowMapping, result: Mapping[str, Any] | None) -> None:
+        """Args: the transaction; the job's row, its `state` already final; its result, if it succeeded."""
+
+
+def nothing(connection: Connection, job: RowMapping, result: Mapping[str, Any] | None) -> None:
+    """Settles nothing more."""
+
+
+@dataclass(frozen=True)
+class Handler:
+    """A kind of job.
+
+    Attributes:
+        kind: its name.
+        work: where the function that does it is, as `module:function`; a child process imports it.
+        settled: what else a job's end changes, in the transaction that ends it.
+        keeps_result: whether the result is kept in the table of results.
+    """
+
+    kind: str
+    work: str
+    settled: Settled = nothing
+    keeps_result: bool = True
+
+
+Handlers = Mapping[str, Handler]

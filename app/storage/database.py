@@ -1,0 +1,170 @@
+"""Database: one engine, transactions that do not lose writes, and the migrations that make the tables."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+from alignment.errors import WorkError
+from app.storage.tables import METADATA, cluster
+
+T = TypeVar("T")
+_DEADLOCK_TRIES = 5
+_BROKEN_OFF = ("DeadlockDetected", "SerializationFailure")
+_SQLITE_WAIT = 30_000  # milliseconds that a writer waits for another's transaction
+
+
+class Database:
+    """The database that all processes share.
+
+    Attributes:
+        url: where it is; holds a password and is never shown.
+        engine: SQLAlchemy's.
+    """
+
+    def __init__(self, url: str, *, pool: int = 20) -> None:
+        self.url = url
+        self.is_sqlite = url.startswith("sqlite")
+        if self.is_sqlite:
+            Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+            self.engine = sa.create_engine(url, pool_size=pool, max_overflow=20, connect_args={"timeout": 30})
+            event.listen(self.engine, "connect", _prepare_sqlite)
+            event.listen(self.engine, "begin", _begin_sqlite)
+        else:
+            self.engine = sa.create_engine(url, pool_size=pool, max_overflow=20, pool_pre_ping=True)
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Yields a connection in a transaction that is committed at the end, rolled back by an error.
+
+        On SQLite it holds the one write lock from its beginning: read, decide and write is one step.
+        """
+        with self.engine.connect().execution_options(accord_write=True) as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Yields a connection that sees one consistent state and changes nothing."""
+        with self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    def transact(self, step: Callable[[Connection], T]) -> T:
+        """Returns what `step` returns in a transaction, tried again if another's locks broke it off."""
+        for tries in range(_DEADLOCK_TRIES):
+            try:
+                with self.write() as connection:
+                    return step(connection)
+            except OperationalError as error:
+                if tries + 1 == _DEADLOCK_TRIES or type(error.orig).__name__ not in _BROKEN_OFF:
+                    raise
+        raise AssertionError("unreachable")
+
+    def now(self) -> sa.ColumnElement[float]:
+        """Returns an expression for the seconds since 1970 by the database's clock, for use in statements."""
+        if self.is_sqlite:  # on one machine, whose clock is ours
+            return sa.literal(time.time(), sa.Float)
+        return sa.cast(sa.func.extract("epoch", sa.func.clock_timestamp()), sa.Float)
+
+    def insert(self, table: sa.Table) -> Any:
+        """Returns an INSERT that knows `on_conflict_do_nothing`; take its effect from RETURNING, not from a count."""
+        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+
+    def migrate(self, revision: str = "head") -> None:
+        """Brings our tables to a revision, forwards or back to `base`; two at once do it once."""
+        from alembic import command
+
+        with self.write() as connection:
+            if not self.is_sqlite:
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(4711042)"))
+            config = _alembic(connection)
+            current = revision_of(connection)
+            (command.downgrade if revision == "base" and current else command.upgrade)(config, revision)
+            if revision != "base" and connection.execute(sa.select(cluster.c.id)).first() is None:
+                from app.storage.ids import ULID
+
+                connection.execute(cluster.insert().values(id=str(ULID()).lower(), created_at=self.now()))
+
+    def is_migrated(self) -> bool:
+        """Whether the tables are there and of this version."""
+        from alembic.script import ScriptDirectory
+
+        with self.read() as connection:
+            head = ScriptDirectory.from_config(_alembic(connection)).get_current_head()
+            return revision_of(connection) == head
+
+    def cluster_id(self) -> str:
+        """Returns who this database is; one that was made anew is another."""
+        with self.read() as connection:
+            return str(connection.execute(sa.select(cluster.c.id)).scalar_one())
+
+    def wait(self, seconds: float, *, ready: Callable[[], bool] | None = None) -> None:
+        """Waits until the database answers and, unless told otherwise, is migrated.
+
+        Raises:
+            WorkError: if it has not after `seconds`.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            why = "it has no tables of this version; run `accord migrate`"
+            try:
+                if (ready or self.is_migrated)():
+                    return
+            except (OperationalError, InterfaceError) as error:
+                why = f"it does not answer ({type(error.orig).__name__})"
+            if time.monotonic() > deadline:
+                raise WorkError(f"the database cannot be used after {seconds:g} s: {why}")
+            time.sleep(0.5)
+
+    def close(self) -> None:
+        """Lets every connection go."""
+        self.engine.dispose()
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether an error says that the database is away for now, so that the same again may succeed."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    return isinstance(error, OperationalError | InterfaceError | sa.exc.TimeoutError)
+
+
+def revision_of(connection: Connection) -> str | None:
+    """Returns the migration that the tables are at; None before the first."""
+    from alembic.migration import MigrationContext
+
+    revision: str | None = MigrationContext.configure(connection).get_current_revision()
+    return revision
+
+
+def _alembic(connection: Connection) -> Any:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    config.attributes["metadata"] = METADATA
+    return config
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    # pysqlite begins transactions by itself, and late: it leaves that to us, in `_begin_sqlite`.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout={_SQLITE_WAIT}")
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")  # a commit that was answered survives the machine's fall too
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads first and writes later loses to one that wrote meanwhile; IMMEDIATE waits instead.
+    write = connection.get_execution_options().get("accord_write")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

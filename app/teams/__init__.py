@@ -1,0 +1,1 @@
+"""Teams: who asks, and what they may do."""

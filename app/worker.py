@@ -1,0 +1,179 @@
+"""Worker: takes jobs and does them, one process a job, and looks after what has no other home: the dead, the due."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+import structlog
+
+from app.jobs import Engine, Handlers, Ledger
+from app.jobs.engine import Dispatcher
+from app.jobs.executor import Executor, LocalExecutor
+from app.jobs.roster import BEAT_SECONDS, Roster
+from app.jobs.supervisor import Limits, Supervisor
+from app.settings import Settings
+from app.storage import Database
+from app.storage.database import is_outage
+
+_LOG = structlog.get_logger("accord.worker")
+
+
+@dataclass(frozen=True)
+class Chore:
+    """Something that any worker does now and then; several at once must not harm.
+
+    Attributes:
+        name: for the log.
+        seconds: how long between two times.
+        run: does it.
+    """
+
+    name: str
+    seconds: float
+    run: Callable[[], object]
+
+
+class Worker:
+    """One worker process."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        handlers: Handlers,
+        chores: Callable[[Ledger], Sequence[Chore]],
+        executor: Executor | None = None,
+    ) -> None:
+        self._settings, self._database = settings, database
+        self._executor = executor or LocalExecutor()
+        self._ledger = Ledger(database, Engine(database), handlers)
+        self._roster = Roster(self._ledger, settings.lease_seconds, settings.max_losses)
+        self._devices = devices(settings.devices)
+        self._cluster = ""
+        self._supervisor = Supervisor(
+            self._ledger,
+            self._executor,
+            self._roster.worker_id,
+            self._devices,
+            Limits(
+                settings.job_seconds,
+                settings.max_attempts,
+                settings.retry_seconds,
+                settings.outage_seconds,
+                settings.threads,
+            ),
+            for_work(settings),
+        )
+        self._chores = [
+            Chore("reap", BEAT_SECONDS, self._roster.reap),
+            Chore("retry", BEAT_SECONDS, self._ledger.retry_due),
+            *chores(self._ledger),
+        ]
+        self._end = threading.Event()
+        self._disowned = threading.Event()
+
+    def run(self) -> None:
+        """Works until it is told to stop by SIGTERM or Ctrl-C; then gives back what it cannot finish in time.
+
+        Raises:
+            WorkError: if the database cannot be used.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        self._executor.warm()
+        self._database.wait(60)
+        self._cluster = self._database.cluster_id()
+        self._roster.register(self._devices, self._settings.queues)
+        structlog.contextvars.bind_contextvars(worker=self._roster.worker_id)
+        threads = [threading.Thread(target=self._beat, name="beat", daemon=True)]
+        threads += [
+            threading.Thread(target=self._do, args=(chore,), name=chore.name, daemon=True) for chore in self._chores
+        ]
+        for thread in threads:
+            thread.start()
+        dispatcher = Dispatcher(
+            self._database,
+            self._roster.worker_id,
+            dict.fromkeys(self._settings.queues, len(self._devices)),
+            per_team=self._settings.max_running,
+            run=self._supervisor.run,
+        )
+        _LOG.info("worker ready", devices=self._devices, queues=self._settings.queues)
+        self._end.wait()
+        if self._disowned.is_set():
+            self._begin_anew()
+        self._supervisor.draining.set()
+        giving_back = threading.Timer(self._settings.grace_seconds, self._supervisor.stopping.set)
+        giving_back.daemon = True
+        giving_back.start()
+        dispatcher.stop(int(self._settings.grace_seconds) + 5)
+        self._roster.leave()
+        _LOG.info("worker stopped")
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self._end.set()
+
+    def _beat(self) -> None:
+        while not self._end.wait(BEAT_SECONDS):
+            try:
+                if self._database.cluster_id() != self._cluster:
+                    _LOG.error("the database is another than at the start; stopping")
+                    self._disown()
+                elif not self._roster.beat():
+                    _LOG.warning("declared dead while frozen; beginning anew")
+                    self._disown()
+            except Exception as error:
+                if not is_outage(error):
+                    _LOG.exception("heartbeat failed")
+
+    def _disown(self) -> None:
+        """Ends all that others have taken over."""
+        self._supervisor.kill_all()
+        self._disowned.set()
+        self._end.set()
+
+    def _begin_anew(self) -> None:
+        """Becomes a new worker with a new id: this one's is used up."""
+        self._supervisor.kill_all()
+        sys.stdout.flush()
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - ourselves
+
+    def _do(self, chore: Chore) -> None:
+        while not self._end.wait(chore.seconds):
+            try:
+                chore.run()
+            except Exception as error:
+                if is_outage(error):
+                    _LOG.warning("the database is away", chore=chore.name)
+                else:
+                    _LOG.exception("chore failed", chore=chore.name)
+
+
+def devices(asked: Sequence[str]) -> list[str]:
+    """Returns the devices that a worker has: those asked for; for `auto` every GPU, or else the CPU."""
+    if list(asked) != ["auto"]:
+        return list(asked)
+    # Asked in a process of its own: this one must not open the driver, and need not load torch.
+    import subprocess
+
+    code = "import torch; print(torch.cuda.device_count())"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)  # noqa: S603
+    count = int(found.stdout.strip() or 0) if found.returncode == 0 else 0
+    return [f"cuda:{number}" for number in range(count)] or ["cpu"]
+
+
+def for_work(settings: Settings) -> Mapping[str, Any]:
+    """Returns the settings that a job's work may know: no secret is among them."""
+    return {
+        "data_dir": str(settings.data_dir.absolute()),
+        "cache_dir": str(settings.cache_dir.absolute()),
+        "budget_mib": settings.budget_mib,
+        "hub_endpoint": settings.hub_endpoint,
+    }
