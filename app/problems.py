@@ -31,7 +31,7 @@ class FieldError:
     message: str
 
 
-class Problem(Exception):
+class Problem(Exception):  # noqa: N818 - RFC 9457 calls it so
     """An answer that is an error.
 
     Attributes:

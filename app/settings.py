@@ -75,7 +75,7 @@ class Settings(BaseSettings):
         "GPU of the machine, or the CPU",
     )
     queues: Annotated[list[Literal["extract", "score"]], NoDecode, BeforeValidator(_names)] = Field(
-        default_factory=lambda: ["extract", "score"],
+        ["extract", "score"],
         description="what a worker does, with commas between: `extract` runs models, `score` compares activations",
     )
     threads: int = Field(0, ge=0, description="CPU threads of a part of a job; 0 leaves it to torch")

@@ -1,13 +1,16 @@
 """What tests of several parts share: the command line in this process, and small files of activations."""
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pytest
 import torch
+
+if TYPE_CHECKING:
+    from app.storage import Database
 
 # Tests work on small tensors, where a second thread gains nothing and, on a busy machine, waits for its turn each time.
 torch.set_num_threads(1)
@@ -51,3 +54,26 @@ def noise() -> Callable[..., np.ndarray]:
         return np.random.default_rng(seed).normal(size=(items, width)).astype(np.float32)
 
     return make
+
+
+# Imported where they are used, so that tests of the science alone need nothing that the service needs.
+@pytest.fixture
+def database_url(tmp_path: Path) -> Iterator[str]:
+    """An empty database of the test's own: SQLite, or PostgreSQL where TEST_DATABASE_URL names a server."""
+    from tests.databases import fresh_url
+
+    with fresh_url(tmp_path) as url:
+        yield url
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator["Database"]:
+    """The same, with all tables."""
+    from app.jobs import Engine
+    from app.storage import Database
+
+    made = Database(database_url)
+    Engine.migrate(made)
+    made.migrate()
+    yield made
+    made.close()

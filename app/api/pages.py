@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Annotated, Any, Generic, TypeVar
 
 import sqlalchemy as sa
 from fastapi import Query
 from pydantic import BaseModel, Field
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 
 from app.problems import invalid
 
@@ -36,7 +36,7 @@ def page(
     key: sa.Column[str],
     limit: int,
     cursor: str | None,
-    show: Callable[[Mapping[str, Any]], T],
+    show: Callable[[RowMapping], T],
 ) -> Page[T]:
     """Returns a page of what a query selects.
 

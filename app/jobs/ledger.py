@@ -60,7 +60,7 @@ class Claim:
 
     job_id: str
     fence: int
-    row: Mapping[str, Any] = field(repr=False)
+    row: RowMapping = field(repr=False)
 
 
 class Ledger:
@@ -285,7 +285,7 @@ class Ledger:
             self._fail(connection, parent["id"], {**error, "stage": parent["role"]}, jobs.c.state == "waiting")
         return True
 
-    def _enqueue(self, connection: Connection, row: Mapping[str, Any]) -> None:
+    def _enqueue(self, connection: Connection, row: RowMapping) -> None:
         dispatches = row["dispatches"] + 1
         connection.execute(jobs.update().where(jobs.c.id == row["id"]).values(dispatches=dispatches))
         self.engine.enqueue(

@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from alignment.errors import WorkError
+from app.storage.ids import new_id
 from app.storage.tables import METADATA, cluster
 
 T = TypeVar("T")
@@ -88,9 +89,7 @@ class Database:
             current = revision_of(connection)
             (command.downgrade if revision == "base" and current else command.upgrade)(config, revision)
             if revision != "base" and connection.execute(sa.select(cluster.c.id)).first() is None:
-                from app.storage.ids import ULID
-
-                connection.execute(cluster.insert().values(id=str(ULID()).lower(), created_at=self.now()))
+                connection.execute(cluster.insert().values(id=new_id("cluster"), created_at=self.now()))
 
     def is_migrated(self) -> bool:
         """Whether the tables are there and of this version."""

@@ -19,6 +19,7 @@ PREFIXES = {
     "delivery": "dlv",
     "audit": "aud",
     "worker": "wrk",
+    "cluster": "clu",
 }
 
 
