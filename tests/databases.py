@@ -1,4 +1,4 @@
-"""Databases for tests: SQLite in a folder of the test's own, or a fresh one on the server that TEST_DATABASE_URL names."""
+"""Databases for tests: SQLite in the test's own folder, or a fresh one on the server of TEST_DATABASE_URL."""
 
 import os
 import uuid
