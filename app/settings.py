@@ -40,6 +40,9 @@ class Settings(BaseSettings):
         None, description="`postgresql://…` or `sqlite:///…`; unset is SQLite in the data folder"
     )
     database_url_file: Folder | None = Field(None, description="a file that holds the database URL (a mounted secret)")
+    database_password_file: Folder | None = Field(
+        None, description="a file that holds the password that the database URL leaves out (a mounted secret)"
+    )
     cache_dir: Folder = Field(
         default_factory=lambda: platformdirs.user_cache_path("accord"),
         description="where converted weights are kept between runs",
@@ -113,10 +116,20 @@ class Settings(BaseSettings):
             return f"sqlite:///{self.data_dir.absolute() / 'accord.db'}"
         for prefix in ("postgresql://", "postgres://"):
             if url.startswith(prefix):
-                return "postgresql+psycopg://" + url.removeprefix(prefix)
-        if url.startswith(("postgresql+psycopg://", "sqlite:///")):
+                url = "postgresql+psycopg://" + url.removeprefix(prefix)
+        if url.startswith("postgresql+psycopg://"):
+            return self._with_password(url)
+        if url.startswith("sqlite:///"):
             return url
         raise RequestError("ACCORD_DATABASE_URL must begin with postgresql:// or sqlite:///")
+
+    def _with_password(self, url: str) -> str:
+        if self.database_password_file is None:
+            return url
+        from sqlalchemy.engine import make_url  # here: most commands need no database
+
+        password = read_secret(self.database_password_file, "ACCORD_DATABASE_PASSWORD_FILE")
+        return make_url(url).set(password=password).render_as_string(hide_password=False)
 
     @classmethod
     def load(cls) -> Settings:
