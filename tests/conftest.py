@@ -11,6 +11,7 @@ import torch
 
 if TYPE_CHECKING:
     from app.storage import Database
+    from tests.service import Service
 
 # Tests work on small tensors, where a second thread gains nothing and, on a busy machine, waits for its turn each time.
 torch.set_num_threads(1)
@@ -77,3 +78,13 @@ def database(database_url: str) -> Iterator["Database"]:
     made.migrate()
     yield made
     made.close()
+
+
+@pytest.fixture
+def service(tmp_path: Path, database: "Database") -> Iterator["Service"]:
+    """The service over an empty database; its client comes from loopback and, while no key exists, may do anything."""
+    from tests.service import serve
+
+    made = serve(tmp_path, database)
+    with made.client:
+        yield made

@@ -95,6 +95,11 @@ class Engine:
             self._client.delete_workflows([workflow.workflow_id for workflow in done])
         return len(done)
 
+    def is_there(self) -> bool:
+        """Whether the queue's own tables are there and answer."""
+        asked = self._client.list_workflows(limit=1, load_input=False, load_output=False)
+        return isinstance(asked, list)
+
     def close(self) -> None:
         """Lets the connections go."""
         self._client.destroy()

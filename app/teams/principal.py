@@ -5,10 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+import structlog
 from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from app.api.state import AppState
+from app.problems import Problem
+from app.teams import keys
+from app.teams.rate import RateLimiter
 
 Role = Literal["reader", "runner", "admin"]
 ROLES: tuple[Role, ...] = ("reader", "runner", "admin")  # each may do what those before it may
+_LOOPBACK = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
+_BEARER = HTTPBearer(
+    auto_error=False, description="A key of a team, from `accord keys create`; not needed while no key exists."
+)
 
 
 @dataclass(frozen=True)
@@ -29,11 +40,36 @@ class Principal:
 
 
 def _asks(role: Role) -> object:
-    def principal(request: Request) -> Principal:
-        # TODO(teams): authenticate; 401 without a good key, 403 for a role below `role`.
-        return Principal("tea_local", "default", "admin", None)
+    def principal(
+        request: Request,
+        state: AppState,
+        given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
+    ) -> Principal:
+        with state.database.read() as connection:
+            found = keys.authenticate(connection, None if given is None else given.credentials)
+            if found is None and given is None and not keys.any_key(connection) and _is_local(request):
+                found = keys.Known(None, keys.local_team(connection), keys.DEFAULT_TEAM, "admin")
+        if found is None:
+            raise Problem(
+                401,
+                "a key is needed: send it as `Authorization: Bearer KEY`, or ask your operator for one "
+                "(`accord keys create`)",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+        if ROLES.index(found.role) < ROLES.index(role):
+            raise Problem(403, f"this takes the role {role}, and the key has {found.role}; ask for another key")
+        limiter: RateLimiter = request.app.state.rate
+        limiter.spend(found.key or "loopback")
+        structlog.contextvars.bind_contextvars(team=found.team_name, key=found.key)
+        return Principal(found.team, found.team_name, found.role, found.key)
 
     return Depends(principal)
+
+
+def _is_local(request: Request) -> bool:
+    # The name too: a page elsewhere whose name was made to point at loopback must not reach a service without keys.
+    host = request.url.hostname or ""
+    return request.client is not None and request.client.host in _LOOPBACK and host in (*_LOOPBACK, "localhost")
 
 
 Reader = Annotated[Principal, _asks("reader")]
