@@ -1,14 +1,16 @@
-"""Kinds: every kind of job that there is, and what else its end changes."""
+"""Kinds: every kind of job that there is, what else its end changes, and what workers do beside them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping
 
-from app.jobs import Handler, Handlers
+from app.jobs import Chore, Handler, Handlers, Ledger
 from app.jobs.handler import Settled
+from app.settings import Settings
+from app.storage import Database
 
 
 def chain(*steps: Settled) -> Settled:
@@ -25,3 +27,12 @@ def handlers() -> Handlers:
     """Returns the kinds of job by name."""
     made: tuple[Handler, ...] = ()
     return {handler.kind: handler for handler in made}
+
+
+def chores(settings: Settings, database: Database) -> Callable[[Ledger], Sequence[Chore]]:
+    """Returns what makes the chores of a worker, given its ledger."""
+
+    def made(ledger: Ledger) -> Sequence[Chore]:
+        return ()
+
+    return made

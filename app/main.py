@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import ipaddress
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib import metadata
+from types import FrameType
 
 import structlog
+import uvicorn
 from fastapi import FastAPI
 
+from alignment.errors import RequestError, WorkError
 from app.api import errors, system
 from app.api.figures import Requests
 from app.api.middleware import install
 from app.api.state import State
 from app.jobs import Engine, Ledger
 from app.kinds import handlers
-from app.settings import Settings
+from app.settings import Settings, read_secret
 from app.storage import Database
 from app.teams import keys
 from app.teams.rate import RateLimiter
@@ -65,3 +71,81 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     for router in (system.router,):
         app.include_router(router)
     return app
+
+
+class Server:
+    """The API, listening. While no key exists it listens on loopback alone."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        """Binds the address.
+
+        Raises:
+            RequestError: if the address is not loopback and there is no key, or it cannot be bound.
+        """
+        self._settings = settings
+        if settings.bootstrap_key_file is not None:
+            key = read_secret(settings.bootstrap_key_file, "ACCORD_BOOTSTRAP_KEY_FILE")
+            keys.create(database, keys.DEFAULT_TEAM, "admin", key=key)
+        with database.read() as connection:
+            if not keys.any_key(connection) and not is_loopback(settings.host):
+                raise RequestError(
+                    f"{settings.host} is not loopback, and no key exists; make one with `accord keys create`, or bind "
+                    "127.0.0.1"
+                )
+        self._socket = _bind(settings.host, settings.port)
+        self.app = create_app(settings, database)
+
+    def run(self, announce: Callable[[str], object]) -> None:
+        """Answers until SIGTERM or Ctrl-C; then finishes what is under way, within the grace.
+
+        Args:
+            announce: told the address once, when it is bound.
+        """
+        # uvicorn raises the signal again when it is done: what runs around it must still end in order.
+        signal.signal(signal.SIGTERM, lambda number, frame: None)
+        host, port = self._socket.getsockname()[:2]
+        announce(f"Accord listens on http://{f'[{host}]' if ':' in host else host}:{port}")
+        config = uvicorn.Config(
+            self.app,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=max(1, int(self._settings.grace_seconds)),
+            server_header=False,
+            # Who asks decides what may be done without a key: a header that anyone can send must not say it.
+            proxy_headers=False,
+        )
+        _Uvicorn(config).run(sockets=[self._socket])
+
+
+class _Uvicorn(uvicorn.Server):
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.config.app.state.closing = True  # type: ignore[union-attr]  # streams of events end now, not at the end
+        super().handle_exit(sig, frame)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address reaches this machine alone.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("0.0.0.0"), is_loopback("localhost")
+    (True, True, False, True)
+    """
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        made = socket.socket(family)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((host, port))
+        made.listen(2048)  # from here on who connects is kept waiting, not refused
+    except OSError as error:
+        raise WorkError(
+            f"cannot listen on {host} port {port} ({error.strerror}); choose another with --port"
+        ) from error
+    return made
