@@ -25,6 +25,7 @@ from app.settings import Settings, read_secret
 from app.storage import Database
 from app.teams import keys
 from app.teams.rate import RateLimiter
+from app.web import page
 
 _LOG = structlog.get_logger("accord.api")
 _DESCRIPTION = """Measures how alike two neural networks represent the world.
@@ -68,7 +69,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     app.state.closing = False
     errors.install(app)
     install(app, settings)
-    for router in (system.router,):
+    for router in (system.router, page.router):
         app.include_router(router)
     return app
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 
 from app.api.figures import CONTENT_TYPE, Requests, exposition
-from app.api.state import AppState
+from app.api.state import AppState, State
 from app.jobs.roster import live_workers
 from app.storage.database import is_outage
 
@@ -45,12 +45,13 @@ async def healthz() -> Health:
 )
 def readyz(state: AppState, response: Response) -> Readiness:
     """Answers 200 if the database and the queue are there and a worker lives, or 503."""
-    readiness = _look(state)
-    response.status_code = 200 if readiness.ready else 503
-    return readiness
+    found = readiness(state)
+    response.status_code = 200 if found.ready else 503
+    return found
 
 
-def _look(state: AppState) -> Readiness:
+def readiness(state: State) -> Readiness:
+    """Returns what is there of all that a comparison needs."""
     database = state.database
     try:
         if not database.is_migrated():
