@@ -109,7 +109,9 @@ class Client:
             except (httpx.HTTPError, ServiceError) as error:
                 failures += 1
                 if failures >= _TRIES:
-                    raise ServiceError(f"the service at {self._url} stopped answering ({type(error).__name__})") from error
+                    raise ServiceError(
+                        f"the service at {self._url} stopped answering ({type(error).__name__})"
+                    ) from error
             time.sleep(_PAUSE)
 
     def _send(self, method: str, path: str, *, tries: int = _TRIES, **request: Any) -> httpx.Response:
