@@ -21,11 +21,13 @@ from app.api.middleware import install
 from app.api.state import State
 from app.jobs import Engine, Ledger
 from app.kinds import handlers
+from app.models import router as models
 from app.settings import Settings, read_secret
 from app.storage import Database
 from app.teams import keys
 from app.teams.rate import RateLimiter
 from app.web import page
+from app.webhooks import router as webhooks
 
 _LOG = structlog.get_logger("accord.api")
 _DESCRIPTION = """Measures how alike two neural networks represent the world.
@@ -69,7 +71,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     app.state.closing = False
     errors.install(app)
     install(app, settings)
-    for router in (system.router, page.router):
+    for router in (system.router, models.router, webhooks.router, page.router):
         app.include_router(router)
     return app
 

@@ -100,7 +100,7 @@ async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
     if any(one["type"] == "json_invalid" for one in found):
         why = next(one for one in found if one["type"] == "json_invalid")
         return respond(Problem(400, f"the body is no JSON: {why.get('ctx', {}).get('error', why['msg'])}"))
-    errors = [FieldError(pointer(one["loc"]), _sentence(one)) for one in found]
+    errors = [FieldError(pointer(one["loc"], error.body), _sentence(one)) for one in found]
     first = errors[0]
     detail = f"{first.pointer}: {first.message}" if len(errors) == 1 else f"{len(errors)} fields are wrong; see errors"
     return respond(Problem(422, detail, errors=errors))
@@ -116,17 +116,36 @@ async def _on_defect(request: Request, error: Exception) -> JSONResponse:
     return respond(problem_of(error))
 
 
-def pointer(place: Sequence[int | str]) -> str:
+def pointer(place: Sequence[int | str], body: Any = None) -> str:
     """Returns where an error is.
 
     >>> pointer(("body", "metrics", 0, "a/b"))
     '/metrics/0/a~1b'
     >>> pointer(("query", "limit"))
     'query/limit'
+    >>> pointer(("body", "source", "builtin", "id"), {"source": {"type": "builtin"}})
+    '/source/id'
     """
     where, *rest = place or ("body",)
+    if where == "body":
+        rest = _without_tags(rest, body)
     parts = [str(part).replace("~", "~0").replace("/", "~1") for part in rest]
     return "/".join(["", *parts] if where == "body" else [str(where), *parts])
+
+
+def _without_tags(place: Sequence[int | str], body: Any) -> list[int | str]:
+    """Returns a place in a body without the kinds of objects, which pydantic names as if they were fields."""
+    found: list[int | str] = []
+    for part in place:
+        if isinstance(body, dict) and part not in body and part == body.get("type"):
+            continue
+        found.append(part)
+        body = body[part] if isinstance(body, dict) and part in body else _item(body, part)
+    return found
+
+
+def _item(body: Any, part: int | str) -> Any:
+    return body[part] if isinstance(body, list) and isinstance(part, int) and part < len(body) else None
 
 
 def _sentence(error: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from app.storage import Database, new_id
 from app.storage.tables import audit
@@ -43,3 +43,12 @@ def record(
             detail=detail,
         )
     )
+
+
+def who(connection: Connection, team: str, action: str, resource: str) -> str | None:
+    """Returns the key that first did something to a resource; None if none did, or it was done without a key."""
+    asked = select(audit.c.key_id).where(
+        audit.c.team_id == team, audit.c.action == action, audit.c.resource == resource
+    )
+    found: str | None = connection.execute(asked.order_by(audit.c.id).limit(1)).scalar_one_or_none()
+    return found

@@ -57,13 +57,27 @@ def _asks(role: Role) -> object:
                 headers={"WWW-Authenticate": "Bearer"},
             )
         if ROLES.index(found.role) < ROLES.index(role):
-            raise Problem(403, f"this takes the role {role}, and the key has {found.role}; ask for another key")
+            raise _forbidden("this", role, found.role)
         limiter: RateLimiter = request.app.state.rate
         limiter.spend(found.key or "loopback")
         structlog.contextvars.bind_contextvars(team=found.team_name, key=found.key)
         return Principal(found.team, found.team_name, found.role, found.key)
 
     return Depends(principal)
+
+
+def require_admin(principal: Principal, what: str) -> None:
+    """Checks that a key may do what only some requests to an endpoint ask for.
+
+    Raises:
+        Problem: 403 if it may not.
+    """
+    if principal.role != "admin":
+        raise _forbidden(what, "admin", principal.role)
+
+
+def _forbidden(what: str, needed: Role, has: Role) -> Problem:
+    return Problem(403, f"{what} takes the role {needed}, and the key has {has}; ask for another key")
 
 
 def _is_local(request: Request) -> bool:
