@@ -7,7 +7,6 @@ from typing import Literal
 
 from sqlalchemy import Connection
 
-from app.storage.database import Database
 from app.storage.tables import counters
 
 # Prometheus's name: what kind, what it is, its labels. A name of a counter is without `_total`.
@@ -22,12 +21,12 @@ DESCRIPTIONS: dict[str, tuple[Literal["counter", "gauge"], str, tuple[str, ...]]
 }
 
 
-def add(database: Database, connection: Connection, name: str, value: float, **labels: str) -> None:
+def add(connection: Connection, name: str, value: float, **labels: str) -> None:
     """Adds to a counter; sets a gauge."""
     kind, _, known = DESCRIPTIONS[name]
     if set(labels) != set(known):
         raise ValueError(f"{name} has the labels {known}, not {tuple(labels)}")
     row = {"name": name, "labels": json.dumps(labels, sort_keys=True), "value": value}
-    insert = database.insert(counters).values(row)
+    insert = insert_into(connection, counters).values(row)
     changed = value if kind == "gauge" else counters.c.value + insert.excluded.value
     connection.execute(insert.on_conflict_do_update(index_elements=["name", "labels"], set_={"value": changed}))

@@ -159,6 +159,7 @@ jobs = Table(
     Column("dispatches", Integer, nullable=False, server_default="0"),  # how often it was put in the queue
     Column("attempts", Integer, nullable=False, server_default="0"),  # how often it was tried for its own sake
     Column("losses", Integer, nullable=False, server_default="0"),  # how many workers died under it
+    Column("parks", Integer, nullable=False, server_default="0"),  # how often it was set aside to wait for parts
     Column("retry_at", Float),  # when a part that failed for now goes back into the queue
     Column("failing_since", Float),  # when what it depends on went away: the hub, room on the disk
     Column("version", Integer, nullable=False, server_default="0"),  # grows with each visible change

@@ -106,6 +106,7 @@ def upgrade() -> None:
         sa.Column("dispatches", sa.Integer(), server_default="0", nullable=False),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
         sa.Column("losses", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("parks", sa.Integer(), server_default="0", nullable=False),
         sa.Column("retry_at", sa.Float(), nullable=True),
         sa.Column("failing_since", sa.Float(), nullable=True),
         sa.Column("version", sa.Integer(), server_default="0", nullable=False),
