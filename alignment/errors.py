@@ -10,6 +10,7 @@
     │   ├── MismatchError      two things that should describe the same items do not
     │   └── OverBudgetError    a metric needs more memory than it may take
     └── WorkError              it was started and could not be finished
+        └── StoreFullError     there is no room for activations; it may pass
 
 Every message is one sentence or two: what was wrong, what was received, what would work.
 """
@@ -68,3 +69,7 @@ class OverBudgetError(RequestError):
 
 class WorkError(AccordError):
     """Work that was started and could not be finished."""
+
+
+class StoreFullError(WorkError):
+    """No room for activations in the store's folder."""

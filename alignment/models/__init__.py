@@ -4,6 +4,7 @@ from alignment.models.builtin import BuiltinModel, builtin_models
 from alignment.models.encoder import POOLINGS, Encoder, Layer, Modality, Pooling
 from alignment.models.fake import FakeEncoder
 from alignment.models.hub import FakeHub, Hub, HuggingFaceHub
+from alignment.models.identity import Identity, identify
 from alignment.models.load import load_encoder, resolve
 
 __all__ = [
@@ -14,10 +15,12 @@ __all__ = [
     "FakeHub",
     "Hub",
     "HuggingFaceHub",
+    "Identity",
     "Layer",
     "Modality",
     "Pooling",
     "builtin_models",
+    "identify",
     "load_encoder",
     "resolve",
 ]
