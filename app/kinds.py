@@ -9,6 +9,7 @@ from sqlalchemy import Connection, RowMapping
 
 from app.jobs import Chore, Handler, Handlers, Ledger
 from app.jobs.handler import Settled
+from app.scoring.settle import settle
 from app.settings import Settings
 from app.storage import Database
 
@@ -25,7 +26,11 @@ def chain(*steps: Settled) -> Settled:
 
 def handlers() -> Handlers:
     """Returns the kinds of job by name."""
-    made: tuple[Handler, ...] = ()
+    made: tuple[Handler, ...] = (
+        Handler("comparison", "app.comparisons.work:compare", settle),
+        Handler("study", "app.studies.work:study", settle),
+        Handler("extraction", "app.scoring.work:extract", settle, keeps_result=False),
+    )
     return {handler.kind: handler for handler in made}
 
 

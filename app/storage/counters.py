@@ -6,6 +6,7 @@ import json
 from typing import Literal
 
 from sqlalchemy import Connection
+from sqlalchemy.dialects import postgresql, sqlite
 
 from app.storage.tables import counters
 
@@ -27,6 +28,6 @@ def add(connection: Connection, name: str, value: float, **labels: str) -> None:
     if set(labels) != set(known):
         raise ValueError(f"{name} has the labels {known}, not {tuple(labels)}")
     row = {"name": name, "labels": json.dumps(labels, sort_keys=True), "value": value}
-    insert = insert_into(connection, counters).values(row)
+    insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(counters).values(row)
     changed = value if kind == "gauge" else counters.c.value + insert.excluded.value
     connection.execute(insert.on_conflict_do_update(index_elements=["name", "labels"], set_={"value": changed}))

@@ -1,0 +1,167 @@
+"""obtain(): the activations of each side, or the extractions that are to be waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from alignment.activations import Activations, Layers
+from alignment.comparison import Items, Scoring
+from alignment.extraction import ActivationStore, Key, from_file
+from alignment.models import Hub, identify
+from alignment.references import ModelRef
+from app.jobs import Context, Needs, Part
+from app.scoring.asked import hub_of, items_of, scoring_of, store_of
+from app.scoring.hiding import hide_folders, hide_model, hide_probe, shown
+from app.scoring.stages import Stages
+
+KIND = "extraction"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One side's activations.
+
+    Attributes:
+        activations: of the drawn items, just the layers wanted.
+        facts: what provenance says of the side.
+        model: what the model's row is to say: `modality`, `layers`, `parameters`, `fingerprint`.
+    """
+
+    activations: Activations
+    facts: Mapping[str, Any]
+    model: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Obtained:
+    """What a comparison or study starts from.
+
+    Attributes:
+        scoring: how activations are compared.
+        items: the probe set, and what was drawn of it.
+        answers: one a side.
+    """
+
+    scoring: Scoring
+    items: Items
+    answers: tuple[Answer, ...]
+
+    @property
+    def activations(self) -> list[Activations]:
+        """Each side's activations."""
+        return [answer.activations for answer in self.answers]
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What both reports say of where the activations come from."""
+        return {"probe_sha256": self.items.whole.sha256, "items_sha256": self.items.drawn.sha256}
+
+
+def obtain(
+    sides: Sequence[tuple[str, Mapping[str, Any]]],
+    payload: Mapping[str, Any],
+    context: Context,
+    stages: Stages,
+    *,
+    by_side: bool = True,
+) -> Obtained | Needs:
+    """Returns every side's activations, or the parts to wait for, one for each side that is not in the store.
+
+    Args:
+        sides: each after the stage that its extraction is to the job (`extract_a`).
+        payload: the job's.
+        context: the job's.
+        stages: is told of progress.
+        by_side: whether the second side takes view `b` of a probe set of vectors that has one.
+
+    Raises:
+        RequestError: if it cannot be done as asked.
+    """
+    hide_folders(context)
+    probe = payload["probe"]
+    hide_probe(context, probe, probe["name"])
+    for _, side in sides:
+        hide_model(context, side["reference"], side["name"])
+    scoring = scoring_of(payload, context.device, context.settings)
+    items = items_of(payload, probe["name"])
+    scoring.require_items(len(items.drawn))
+    store, hub = store_of(context.settings), hub_of(context.settings)
+    answers: list[Answer | Part] = []
+    for number, (role, side) in enumerate(sides):
+        context.subject = side["name"]
+        stages.progress(role, 0, len(items.drawn))
+        view = "b" if by_side and number else "a"
+        answers.append(_answer(side, items, payload, store, hub, role, view))
+    context.subject = None
+    parts = tuple(answer for answer in answers if isinstance(answer, Part))
+    if parts:
+        return Needs(parts)
+    return Obtained(scoring, items, tuple(answer for answer in answers if isinstance(answer, Answer)))
+
+
+def sides_of(payload: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Returns a comparison's or study's sides, each by the stage that its extraction is to it."""
+    if "models" in payload:
+        return {f"extract_{number}": side for number, side in enumerate(payload["models"], start=1)}
+    return {"extract_a": payload["a"], "extract_b": payload["b"]}
+
+
+def layers_of(given: str | Sequence[str | int]) -> Layers:
+    """Returns the layers that a payload names."""
+    return given if isinstance(given, str) else tuple(given)  # type: ignore[return-value]  # checked at the door
+
+
+def _answer(
+    side: Mapping[str, Any],
+    items: Items,
+    payload: Mapping[str, Any],
+    store: ActivationStore,
+    hub: Hub,
+    role: str,
+    view: str,
+) -> Answer | Part:
+    ref, layers = ModelRef.parse(side["reference"]), layers_of(side["layers"])
+    if ref.scheme == "features":
+        read = from_file(ref.name, items.drawn, len(items.whole))
+        widths = [{"name": name, "width": value.shape[1]} for name, value in zip(read.layers, read.values, strict=True)]
+        return _told(side, read.select(layers), shown(str(ref), side["name"]), widths, None, None)
+    identity = identify(ref, hub, store.digests)
+    asked = {"layers": layers, "pooling": side["pooling"], "dtype": payload["dtype"], "device": payload["device"]}
+    key = Key.of(identity.content, items.drawn, side=view, **asked)  # type: ignore[arg-type]  # checked at the door
+    entry = store.find(key)
+    found = None if entry is None else store.load(entry, layers)
+    if entry is None or found is None:
+        probe = {name: payload["probe"][name] for name in ("reference", "columns", "sha256")}
+        needed = {
+            "reference": str(identity.ref),
+            "probe": probe,
+            "samples": payload["samples"],
+            "seed": payload["seed"],
+            "side": view,
+            **asked,
+        }
+        return Part(KIND, key.name, role, "extract", needed)
+    facts = entry.facts
+    widths = [{"name": layer.name, "width": layer.width} for layer in facts.model_layers]
+    return _told(side, found, shown(str(identity.ref), side["name"]), widths, facts.dtype, facts.device)
+
+
+def _told(
+    side: Mapping[str, Any],
+    found: Activations,
+    reference: str,
+    widths: list[dict[str, Any]],
+    dtype: str | None,
+    device: str | None,
+) -> Answer:
+    origin = replace(found.origin, reference=reference)
+    facts = {"id": side["id"], "name": side["name"], **vars(origin), "dtype": dtype, "device": device}
+    model = {
+        "modality": origin.modality,
+        "layers": widths,
+        "parameters": origin.parameters,
+        "fingerprint": origin.fingerprint,
+    }
+    return Answer(replace(found, origin=origin), facts, model)
