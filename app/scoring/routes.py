@@ -1,0 +1,139 @@
+"""Routes: what can be done with a job of any kind once it is there: list, look, cancel, follow."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+import sqlalchemy as sa
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import RootModel
+from pydantic_core import to_json
+from sqlalchemy import Connection
+
+from app.api import etags, events
+from app.api.jobs import FACTS, FINAL, Event, Status, find_job, item_of, result_text, states_of, write
+from app.api.pages import Cursor, Limit, Page, page
+from app.api.state import AppState, State
+from app.models.service import find as find_model
+from app.storage.tables import job_models, jobs
+from app.teams import audit
+from app.teams.principal import Principal, Reader, Runner
+
+_JSON = "application/json"
+_MODEL_ID = re.compile(r"mdl_[0-9a-z]{26}")
+JobId = Annotated[str, Path(max_length=200, description="its id", examples=["cmp_01jdfq5n0v8m3k7r2x9yzw4abc"])]
+StatusFilter = Annotated[Status | None, Query(description="only those with this status", examples=["running"])]
+ModelFilter = Annotated[
+    str | None,
+    Query(min_length=1, max_length=200, description="only those with this model: its id or name", examples=["minilm"]),
+]
+TeamFilter = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=200,
+        description="only those of this team: its name or id; a key sees its own team's alone",
+        examples=["default"],
+    ),
+]
+
+
+class Shown(RootModel[dict[str, Any]]):
+    """What an answer shows, put together already."""
+
+
+def add(router: APIRouter, kind: str, item: type[Any], whole: type[Any]) -> None:
+    """Adds the routes of a kind of job.
+
+    Args:
+        router: where to.
+        kind: the kind.
+        item: what a list shows of one, for OpenAPI.
+        whole: what it is with its result, for OpenAPI.
+    """
+    pages = Page[item]  # type: ignore[valid-type]  # made for OpenAPI
+
+    @router.get("", summary=f"List the team's {router.prefix.rpartition('/')[2]}", responses={200: {"model": pages}})
+    def listed(
+        state: AppState,
+        principal: Reader,
+        status: StatusFilter = None,
+        model: ModelFilter = None,
+        team: TeamFilter = None,
+        limit: Limit = 50,
+        cursor: Cursor = None,
+    ) -> Response:
+        """Newest first, without results: take those by id."""
+        with state.database.read() as connection:
+            asked = _asked(connection, principal, kind, status, model, team)
+            found = page(connection, asked, jobs.c.id, limit, cursor, item_of)
+        return Response(to_json({"items": found.items, "next_cursor": found.next_cursor}), media_type=_JSON)
+
+    @router.get("/{id}", summary=f"Look at a {kind}", responses={200: {"model": whole}, **etags.NOT_MODIFIED})
+    def one(state: AppState, principal: Reader, id: JobId, known: etags.IfNoneMatch = None) -> Response:
+        """Its status and progress; its result once it has succeeded. What has ended has an `ETag`."""
+        with state.database.read() as connection:
+            row = find_job(connection, principal.team, kind, id)
+            if row["state"] not in FINAL:
+                return Response(write(row, None), media_type=_JSON)
+            tag = etags.etag(row["id"], row["version"])
+            return etags.answer(known, tag, lambda: Response(write(row, result_text(connection, id)), media_type=_JSON))
+
+    @router.post("/{id}/cancel", status_code=202, summary=f"Cancel a {kind}", responses={202: {"model": item}})
+    def cancelled(state: AppState, principal: Runner, id: JobId) -> Response:
+        """Stops it, queued or running. What has ended already stays as it is, and a second call changes nothing."""
+        row = state.database.transact(lambda connection: cancel(state, connection, principal, kind, id))
+        return Response(to_json(item_of(row)), 202, media_type=_JSON)
+
+    @router.get(
+        "/{id}/events",
+        summary=f"Follow a {kind}",
+        response_class=events.Stream,
+        responses={
+            200: {
+                "model": Event,
+                "description": "Server-Sent Events: `progress` at each change, then one of `succeeded`, `failed` and "
+                "`cancelled`, each with its `id` and as `data` what is said here; comments keep the line open",
+            },
+            204: {"description": "`Last-Event-ID` is that of its end: there is nothing more to come"},
+        },
+    )
+    async def followed(
+        request: Request,
+        state: AppState,
+        principal: Reader,
+        id: JobId,
+        last: events.LastEventId = None,
+    ) -> Response:
+        """Tells how far it is, at least each second while something changes, and how it ended; then the stream ends."""
+        return await events.events(request.app, state, principal.team, principal.key, kind, id, last)
+
+
+def cancel(state: State, connection: Connection, principal: Principal, kind: str, job_id: str) -> Any:
+    """Cancels a job of the team's that has not ended, and notes who did; returns its row.
+
+    Raises:
+        Problem: 404 if the team has none of that kind and id.
+    """
+    find_job(connection, principal.team, kind, job_id, (jobs.c.id,))
+    if state.ledger.cancel(connection, job_id):
+        audit.record(state.database, connection, principal, f"{kind}.cancel", job_id)
+    return find_job(connection, principal.team, kind, job_id)
+
+
+def _asked(
+    connection: Connection, principal: Principal, kind: str, status: Status | None, model: str | None, team: str | None
+) -> sa.Select[Any]:
+    asked = sa.select(*FACTS, jobs.c.request).where(
+        jobs.c.team_id == principal.team, jobs.c.kind == kind, jobs.c.content.is_(None)
+    )
+    if team is not None and team not in (principal.team, principal.team_name):
+        asked = asked.where(sa.false())  # whether there is such a team is not for this one to know
+    if status is not None:
+        asked = asked.where(jobs.c.state.in_(states_of(status)))
+    if model is not None:
+        # An id is not looked up: that of a model that was deleted since still finds what was done with it.
+        known = model if _MODEL_ID.fullmatch(model) else find_model(connection, principal, model, "query/model")["id"]
+        asked = asked.where(jobs.c.id.in_(sa.select(job_models.c.job_id).where(job_models.c.model_id == known)))
+    return asked
