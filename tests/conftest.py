@@ -57,6 +57,13 @@ def noise() -> Callable[..., np.ndarray]:
     return make
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what uses a database, so that it can be run again with another kind."""
+    for item in items:
+        if "database_url" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.database)
+
+
 # Imported where they are used, so that tests of the science alone need nothing that the service needs.
 @pytest.fixture
 def database_url(tmp_path: Path) -> Iterator[str]:

@@ -16,8 +16,8 @@ from app.client.local import LocalService
 
 
 @pytest.fixture
-def running(tmp_path: Path) -> Iterator[LocalService]:
-    with LocalService.start(tmp_path) as service:
+def running(tmp_path: Path, database_url: str) -> Iterator[LocalService]:
+    with LocalService.start(tmp_path, {"ACCORD_DATABASE_URL": database_url}) as service:
         yield service
 
 
@@ -43,7 +43,8 @@ def accord(folder: Path, *arguments: str, **settings: str) -> subprocess.Complet
     return subprocess.run(command, env=given, capture_output=True, text=True, timeout=60)
 
 
-def test_a_service_is_whole_and_keeps_itself_so(running: LocalService, tmp_path: Path) -> None:
+def test_a_service_is_whole_and_keeps_itself_so(running: LocalService, tmp_path: Path, database_url: str) -> None:
+    database = {"ACCORD_DATABASE_URL": database_url}
     page = httpx.get(running.url)
     assert page.status_code == 200
     assert "<strong>ready</strong>" in page.text
@@ -55,14 +56,14 @@ def test_a_service_is_whole_and_keeps_itself_so(running: LocalService, tmp_path:
     until(lambda: [w.pid for w in workers(running)] not in ([], [first.pid]) and ready(running))
 
     # A key closes it: from now on nobody is let in without one.
-    made = accord(tmp_path, "keys", "create", "--team", "vision", "--role", "reader")
+    made = accord(tmp_path, "keys", "create", "--team", "vision", "--role", "reader", **database)
     key = made.stdout.strip()
     assert made.returncode == 0
-    assert key not in accord(tmp_path, "keys", "list").stdout
+    assert key not in accord(tmp_path, "keys", "list", **database).stdout
     assert httpx.get(f"{running.url}/v1/models").status_code == 401
     with_key = {"Authorization": f"Bearer {key}"}
     assert httpx.get(f"{running.url}/v1/models", headers=with_key).status_code == 200
-    revoked = accord(tmp_path, "keys", "revoke", made.stderr.split(":")[0])
+    revoked = accord(tmp_path, "keys", "revoke", made.stderr.split(":")[0], **database)
     assert revoked.returncode == 0
     assert httpx.get(f"{running.url}/v1/models", headers=with_key).status_code == 401
     assert key not in running.log.read_text()
