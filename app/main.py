@@ -19,6 +19,7 @@ from app.api import errors, system
 from app.api.figures import Requests
 from app.api.middleware import install
 from app.api.state import State
+from app.comparisons import router as comparisons
 from app.jobs import Engine, Ledger
 from app.kinds import handlers
 from app.models import router as models
@@ -26,6 +27,8 @@ from app.settings import Settings, read_secret
 from app.storage import Database
 from app.teams import keys
 from app.teams.rate import RateLimiter
+from app.uploads import router as uploads
+from app.uploads.sweep import sweep
 from app.web import page
 from app.webhooks import router as webhooks
 
@@ -50,6 +53,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     async def life(app: FastAPI) -> AsyncIterator[None]:
         with database.write() as connection:
             keys.ensure_team(database, connection, keys.DEFAULT_TEAM)
+        sweep(settings, database)
         _LOG.info("api ready")
         yield
         app.state.closing = True  # streams of events end, so that the server can
@@ -71,7 +75,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     app.state.closing = False
     errors.install(app)
     install(app, settings)
-    for router in (system.router, models.router, webhooks.router, page.router):
+    for router in (system.router, models.router, uploads.router, comparisons.router, webhooks.router, page.router):
         app.include_router(router)
     return app
 

@@ -78,7 +78,7 @@ def know(settings: Settings, connection: Connection, principal: Principal, new: 
                 f"there is no training {source.id!r} whose models could be registered; this service has run none yet",
             )
         case FeaturesModel():
-            upload = uploads.get(connection, principal, source.upload, "/source/upload")
+            upload = uploads.get(connection, principal, source.upload, "/source/upload", hold=True)
             file = path_of(settings, upload)
             try:
                 header = read_header(file, upload["filename"])

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 
 from app.storage import Database, new_id
 from app.storage.tables import audit
-from app.teams.principal import Principal
+from app.teams.principal import Principal, require_admin
 
 
 def record(
@@ -45,10 +45,26 @@ def record(
     )
 
 
-def who(connection: Connection, team: str, action: str, resource: str) -> str | None:
-    """Returns the key that first did something to a resource; None if none did, or it was done without a key."""
+def require_author(connection: Connection, principal: Principal, kind: str, resource: str, what: str) -> None:
+    """Checks that a key made something, or is an admin's.
+
+    Args:
+        connection: where to ask.
+        principal: whose key it is.
+        kind: the kind of thing, as in the note of its making: `KIND.create`.
+        resource: its id.
+        what: what was asked for, in words.
+
+    Raises:
+        Problem: 403 if neither is so.
+    """
+    if principal.role != "admin" and _maker(connection, principal.team, kind, resource) != principal.key:
+        require_admin(principal, what)
+
+
+def _maker(connection: Connection, team: str, kind: str, resource: str) -> str | None:
     asked = select(audit.c.key_id).where(
-        audit.c.team_id == team, audit.c.action == action, audit.c.resource == resource
+        audit.c.team_id == team, audit.c.action == f"{kind}.create", audit.c.resource == resource
     )
     found: str | None = connection.execute(asked.order_by(audit.c.id).limit(1)).scalar_one_or_none()
     return found

@@ -115,8 +115,9 @@ class Named:
             raise Problem(403, f"this {self.title} is another team's, which shares it; only that team can delete it")
         if row["shared"]:
             require_admin(principal, f"deleting a {self.title} that every team uses")
-        elif audit.who(connection, principal.team, f"{self.kind}.create", row_id) != principal.key:
-            require_admin(principal, f"deleting a {self.title} that another key registered")
+        else:
+            what = f"deleting a {self.title} that another key registered"
+            audit.require_author(connection, principal, self.kind, row_id, what)
         connection.execute(
             self.table.update()
             .where(self.table.c.id == row_id, self.table.c.deleted_at.is_(None))
