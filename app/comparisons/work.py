@@ -9,7 +9,7 @@ from typing import Any
 from alignment.comparison import measure
 from app.jobs import Context, Done, Needs
 from app.jobs.handler import FIGURES
-from app.scoring.extraction import obtain, sides_of
+from app.scoring.extraction import obtain, open_request
 from app.scoring.stages import Stages
 
 
@@ -22,21 +22,21 @@ def compare(payload: Mapping[str, Any], context: Context) -> Done | Needs:
         RequestError: if it cannot be done as asked.
     """
     stages = Stages(context)
-    sides = list(sides_of(payload).items())
-    had = obtain(sides, payload, context, stages)
-    if isinstance(had, Needs):
-        return had
-    dtypes = dict.fromkeys(str(answer.facts["dtype"]) for answer in had.answers if answer.facts["dtype"])
+    opening = open_request(payload, context)
+    answers = obtain(opening, payload, context, stages)
+    if isinstance(answers, Needs):
+        return answers
+    a, b = answers
+    dtypes = dict.fromkeys(str(side.facts["dtype"]) for side in (a, b) if side.facts["dtype"])
     provenance = {
-        **had.provenance,
-        "model_a": had.answers[0].facts,
-        "model_b": had.answers[1].facts,
+        **opening.provenance,
+        "model_a": a.facts,
+        "model_b": b.facts,
         "dtype": "/".join(dtypes) or None,
         "request": payload["request"],
     }
-    a, b = had.activations
-    report = measure(a, b, had.scoring, provenance, stages.progress)
-    report = replace(report, warnings=had.items.warnings(payload["samples"]) + report.warnings)
+    report = measure(a.activations, b.activations, opening.scoring, provenance, stages.progress)
+    report = replace(report, warnings=opening.items.warnings(payload["samples"]) + report.warnings)
     stages.progress("store", 0, 1)
-    models = {side["id"]: answer.model for (_, side), answer in zip(sides, had.answers, strict=True)}
+    models = {side.facts["id"]: side.model for side in (a, b)}
     return Done({**report.to_dict(), FIGURES: {**stages.figures(), "models": models}})

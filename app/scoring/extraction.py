@@ -20,6 +20,26 @@ KIND = "extraction"
 
 
 @dataclass(frozen=True)
+class Opening:
+    """What a comparison or study asks for, found to be possible as far as the request and the items tell.
+
+    Attributes:
+        sides: each side, by the stage that its extraction is to the job.
+        scoring: how activations are compared.
+        items: the probe set, and what was drawn of it.
+    """
+
+    sides: Mapping[str, Mapping[str, Any]]
+    scoring: Scoring
+    items: Items
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What reports say of the items."""
+        return {"probe_sha256": self.items.whole.sha256, "items_sha256": self.items.drawn.sha256}
+
+
+@dataclass(frozen=True)
 class Answer:
     """One side's activations.
 
@@ -34,43 +54,30 @@ class Answer:
     model: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Obtained:
-    """What a comparison or study starts from.
+def open_request(payload: Mapping[str, Any], context: Context) -> Opening:
+    """Returns what a comparison's or study's payload asks for.
 
-    Attributes:
-        scoring: how activations are compared.
-        items: the probe set, and what was drawn of it.
-        answers: one a side.
+    Raises:
+        RequestError: if it cannot be done as asked.
     """
-
-    scoring: Scoring
-    items: Items
-    answers: tuple[Answer, ...]
-
-    @property
-    def activations(self) -> list[Activations]:
-        """Each side's activations."""
-        return [answer.activations for answer in self.answers]
-
-    @property
-    def provenance(self) -> dict[str, Any]:
-        """What both reports say of where the activations come from."""
-        return {"probe_sha256": self.items.whole.sha256, "items_sha256": self.items.drawn.sha256}
+    hide_folders(context)
+    probe, sides = payload["probe"], sides_of(payload)
+    hide_probe(context, probe, probe["name"])
+    for side in sides.values():
+        hide_model(context, side["reference"], side["name"])
+    scoring = scoring_of(payload, context.device, context.settings)
+    items = items_of(payload, probe["name"])
+    scoring.require_items(len(items.drawn))
+    return Opening(sides, scoring, items)
 
 
 def obtain(
-    sides: Sequence[tuple[str, Mapping[str, Any]]],
-    payload: Mapping[str, Any],
-    context: Context,
-    stages: Stages,
-    *,
-    by_side: bool = True,
-) -> Obtained | Needs:
-    """Returns every side's activations, or the parts to wait for, one for each side that is not in the store.
+    opening: Opening, payload: Mapping[str, Any], context: Context, stages: Stages, *, by_side: bool = True
+) -> list[Answer] | Needs:
+    """Returns every side's activations, or what to wait for: an extraction for each side that the store lacks.
 
     Args:
-        sides: each after the stage that its extraction is to the job (`extract_a`).
+        opening: of the payload.
         payload: the job's.
         context: the job's.
         stages: is told of progress.
@@ -79,26 +86,20 @@ def obtain(
     Raises:
         RequestError: if it cannot be done as asked.
     """
-    hide_folders(context)
-    probe = payload["probe"]
-    hide_probe(context, probe, probe["name"])
-    for _, side in sides:
-        hide_model(context, side["reference"], side["name"])
-    scoring = scoring_of(payload, context.device, context.settings)
-    items = items_of(payload, probe["name"])
-    scoring.require_items(len(items.drawn))
     store, hub = store_of(context.settings), hub_of(context.settings)
-    answers: list[Answer | Part] = []
-    for number, (role, side) in enumerate(sides):
+    answers: list[Answer] = []
+    parts: list[Part] = []
+    for number, (role, side) in enumerate(opening.sides.items()):
         context.subject = side["name"]
-        stages.progress(role, 0, len(items.drawn))
+        stages.progress(role, 0, len(opening.items.drawn))
         view = "b" if by_side and number else "a"
-        answers.append(_answer(side, items, payload, store, hub, role, view))
+        found = _answer(side, opening.items, payload, store, hub, role, view)
+        if isinstance(found, Part):
+            parts.append(found)
+        else:
+            answers.append(found)
     context.subject = None
-    parts = tuple(answer for answer in answers if isinstance(answer, Part))
-    if parts:
-        return Needs(parts)
-    return Obtained(scoring, items, tuple(answer for answer in answers if isinstance(answer, Answer)))
+    return Needs(tuple(parts)) if parts else answers
 
 
 def sides_of(payload: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

@@ -9,10 +9,11 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
 from app.jobs.handler import FIGURES
+from app.models.service import fill
 from app.scoring.extraction import KIND, sides_of
 from app.scoring.hiding import MODEL, PROBE
 from app.storage import counters
-from app.storage.tables import job_parts, jobs, models
+from app.storage.tables import job_parts, jobs
 
 Count = tuple[str, tuple[tuple[str, str], ...], float]  # a counter, its labels, what is added
 
@@ -25,7 +26,7 @@ def settle(connection: Connection, job: RowMapping, result: Mapping[str, Any] | 
     """
     figures = {} if result is None else result.get(FIGURES, {})
     for model_id, facts in sorted(figures.get("models", {}).items()):
-        connection.execute(models.update().where(models.c.id == model_id).values(**facts))
+        fill(connection, model_id, **facts)
     if job["state"] == "failed" and job["kind"] != KIND:
         _name(connection, job)
     for name, labels, value in sorted(_counts(connection, job, figures)):

@@ -12,7 +12,7 @@ from alignment.study.reference import ReferenceKernel, read_reference
 from alignment.study.reference.scores import least_items
 from app.jobs import Context, Done, Needs
 from app.jobs.handler import FIGURES
-from app.scoring.extraction import Obtained, obtain, sides_of
+from app.scoring.extraction import Opening, obtain, open_request
 from app.scoring.hiding import hide_file
 from app.scoring.stages import Stages
 
@@ -26,31 +26,31 @@ def study(payload: Mapping[str, Any], context: Context) -> Done | Needs:
         RequestError: if it cannot be done as asked.
     """
     stages = Stages(context)
+    opening = open_request(payload, context)
+    _require_one_view(opening)
+    reference = _reference(payload, opening, context)
+    answers = obtain(opening, payload, context, stages, by_side=False)
+    if isinstance(answers, Needs):
+        return answers
     models = payload["models"]
-    sides = list(sides_of(payload).items())
-    had = obtain(sides, payload, context, stages, by_side=False)
-    if isinstance(had, Needs):
-        return had
-    _require_one_view(had)
-    names = names_of(models)
-    capability = payload["capability"]
+    names, capability = names_of(models), payload["capability"]
     report = conclude(
         names,
-        had.activations,
-        had.items,
-        had.scoring,
+        [answer.activations for answer in answers],
+        opening.items,
+        opening.scoring,
         samples=payload["samples"],
         capability=None if capability is None else by_name(capability, models, names),
-        reference=_reference(payload, had, context),
+        reference=reference,
         provenance={
-            "models": {name: answer.facts for name, answer in zip(names, had.answers, strict=True)},
-            "dtype": {name: answer.facts["dtype"] for name, answer in zip(names, had.answers, strict=True)},
+            "models": {name: answer.facts for name, answer in zip(names, answers, strict=True)},
+            "dtype": {name: answer.facts["dtype"] for name, answer in zip(names, answers, strict=True)},
             "request": payload["request"],
         },
         progress=stages.progress,
     )
     stages.progress("store", 0, 1)
-    rows = {side["id"]: answer.model for side, answer in zip(models, had.answers, strict=True)}
+    rows = {answer.facts["id"]: answer.model for answer in answers}
     return Done({**report.to_dict(), FIGURES: {**stages.figures(), "models": rows}})
 
 
@@ -72,21 +72,23 @@ def by_name(capability: Mapping[str, float], models: list[Mapping[str, Any]], na
     return found
 
 
-def _require_one_view(had: Obtained) -> None:
-    vectors = had.items.drawn.vectors
-    if "x" not in vectors and any(answer.facts["modality"] == "array" for answer in had.answers):
+def _require_one_view(opening: Opening) -> None:
+    """Refuses vectors that are one side's of a comparison, unless no model is to answer them."""
+    drawn = opening.items.drawn
+    models = any(not side["reference"].startswith("features:") for side in opening.sides.values())
+    if drawn.kind == "array" and "x" not in drawn.vectors and models:
         raise ProbeError(
-            f"probe set {had.items.drawn.name!r} has vectors 'a' and 'b', one a side of a comparison; a study has no "
-            "sides and needs them as 'x'"
+            f"probe set {drawn.name!r} has vectors 'a' and 'b', one a side of a comparison; a study has no sides and "
+            "needs them as 'x'"
         )
 
 
-def _reference(payload: Mapping[str, Any], had: Obtained, context: Context) -> ReferenceKernel | None:
-    asked, items = payload["reference"], had.items
+def _reference(payload: Mapping[str, Any], opening: Opening, context: Context) -> ReferenceKernel | None:
+    asked, items = payload["reference"], opening.items
     if asked is None:
         return None
     hide_file(context, asked["path"], asked["name"])
     source = KernelSource(**{name: asked[name] for name in ("kind", "path", "window", "smoothing") if name in asked})
-    found = read_reference(source, items.whole, items.drawn, least_items(had.scoring.metrics))
+    found = read_reference(source, items.whole, items.drawn, least_items(opening.scoring.metrics))
     found.facts["path"] = asked["name"]
     return found

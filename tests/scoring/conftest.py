@@ -18,6 +18,7 @@ from app.jobs import NewJob
 from app.jobs.ledger import result_of
 from app.scoring.asked import STORE
 from app.storage.tables import counters, jobs, models
+from tests.models import conftest as models_conftest
 from tests.models.conftest import TEXT, save, tokenizer
 from tests.service import Service
 
@@ -152,3 +153,6 @@ def no_leak() -> Callable[..., None]:
             assert secret not in told, told
 
     return check
+
+
+image_folder = models_conftest.image_folder
