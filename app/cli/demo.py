@@ -37,18 +37,18 @@ SCENES = (
     Scene(
         "text-and-images",
         "A text model reads the names of emoji; a vision model looks at their pictures",
-        "builtin:minilm-l6",
-        "builtin:efficientnet-lite0",
-        "builtin:emoji",
+        "minilm-l6",
+        "efficientnet-lite0",
+        "emoji",
         500,
         "a model of text and a model of images, which share neither data nor task,",
     ),
     Scene(
         "two-text-models",
         "Two text models of different depth and training read the same sentences",
-        "builtin:minilm-l6",
-        "builtin:minilm-l3",
-        "builtin:language-reference",
+        "minilm-l6",
+        "minilm-l3",
+        "language-reference",
         1000,
         "two text models",
     ),
@@ -66,21 +66,24 @@ def demo(
 ) -> None:
     """Start the service, measure real models through it, draw their heatmaps, and stop it."""
     from alignment.report import AlignmentReport
-    from app.client import Client
+    from app.client import Client, sources
     from app.client.local import LocalService
-    from app.client.sources import model_named, probe_named
 
     check_folder(out)
     console = screen()
     reports = []
     with LocalService.start() as service, Client(service.url) as client:
         console.print(f"The service listens on {service.url}", soft_wrap=True)
+        for name in dict.fromkeys(name for scene in SCENES for name in (scene.model_a, scene.model_b)):
+            sources.register(client, name, {"type": "builtin", "id": name})
+        for name in dict.fromkeys(scene.probe for scene in SCENES):
+            sources.register(client, name, {"type": "builtin", "id": name}, kind="probes")
         for scene in SCENES:
             console.print(f"\n[bold]{escape(scene.heading)}[/bold]")
             body = {
-                "model_a": model_named(client, scene.model_a),
-                "model_b": model_named(client, scene.model_b),
-                "probe": probe_named(client, scene.probe),
+                "model_a": scene.model_a,
+                "model_b": scene.model_b,
+                "probe": scene.probe,
                 "samples": scene.samples,
                 "metrics": list(METRICS),
                 "seed": seed,

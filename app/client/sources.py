@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from alignment.errors import RequestError
 from app.client.client import Client
 
-_HUBS = {"hf": "huggingface", "timm": "timm"}
+_BUILTIN = "builtin:"  # every service knows these without being told
 
 
 def model_named(client: Client, text: str) -> str:
@@ -17,33 +19,45 @@ def model_named(client: Client, text: str) -> str:
 
     Args:
         client: the service.
-        text: an id or a name there; or `builtin:NAME`, `hf:ORG/NAME[@REVISION]`, `timm:NAME`, `features:FILE`, which
-            are registered under that name the first time.
+        text: an id or a name there; or `builtin:NAME`, `hf:ORG/NAME[@REVISION]`, `timm:NAME`, `features:FILE`, or
+            `path:DIR` for a folder beneath the service's own model roots.
 
     Raises:
         RequestError: if the service refuses it.
     """
     scheme, colon, rest = text.partition(":")
-    if not colon:
+    if not colon or scheme == "builtin":
         return text
-    if scheme == "builtin":
-        source: dict[str, Any] = {"type": "builtin", "id": rest}
-    elif scheme in _HUBS:
-        name, _, revision = rest.partition("@")
-        source = {"type": _HUBS[scheme], "id": name, **({"revision": revision} if revision else {})}
-    elif scheme == "path":
-        source = {"type": "local", "path": rest}  # the service's own path, beneath a root of its operator's choice
-    elif scheme == "features":
+    if scheme == "features":
         file = Path(rest)
-        text = f"features:{file.name}@{_digest(file)[:12]}"
-        if _known(client, "/v1/models", text):
-            return text
-        source = {"type": "features", "upload": client.upload("/v1/uploads", file)["id"]}
-    else:
-        raise RequestError(f"{text!r} names no model; write builtin:, hf:, timm:, path: or features:, or a name")
-    if not _known(client, "/v1/models", text):
-        client.post("/v1/models", {"name": text, "source": source})
-    return text
+        name = _name(f"{file.name}@{_digest(file)[:12]}")
+        if not _is_known(client, "/v1/models", name):
+            register(client, name, {"type": "features", "upload": client.upload("/v1/uploads", file)["id"]})
+        return name
+    hub, at, revision = rest.partition("@")
+    sources: dict[str, dict[str, Any]] = {
+        "hf": {"type": "huggingface", "id": hub, **({"revision": revision} if at else {})},
+        "timm": {"type": "timm", "id": rest},
+        "path": {"type": "local", "path": rest},
+    }
+    if scheme not in sources:
+        raise RequestError(
+            f"{text!r} names no model; write a name of the service, or builtin:, hf:, timm:, path: or features:"
+        )
+    name = _name(text)
+    if not _is_known(client, "/v1/models", name):
+        register(client, name, sources[scheme])
+    return name
+
+
+def register(client: Client, name: str, source: Mapping[str, Any], *, kind: str = "models") -> Mapping[str, Any]:
+    """Returns a model or a probe set as the service has it now, under that name.
+
+    Raises:
+        RequestError: if the service refuses it.
+    """
+    made: Mapping[str, Any] = client.post(f"/v1/{kind}", {"name": name, "source": source})
+    return made
 
 
 def probe_named(client: Client, text: str) -> str:
@@ -52,29 +66,26 @@ def probe_named(client: Client, text: str) -> str:
     Raises:
         RequestError: if the file cannot be read, or the service refuses it.
     """
-    if text.startswith("builtin:"):
-        if not _known(client, "/v1/probes", text):
-            source = {"type": "builtin", "id": text.removeprefix("builtin:")}
-            client.post("/v1/probes", {"name": text, "source": source})
-        return text
     file = Path(text)
-    if not file.is_file():
-        return text  # a name or an id, or a file that is not there: the service says so
-    name = f"{file.name}@{_digest(file)[:12]}"
-    if not _known(client, "/v1/probes", name):
+    if text.startswith(_BUILTIN) or not file.is_file():
+        return text  # if it is none, the service says so
+    name = _name(f"{file.name}@{_digest(file)[:12]}")
+    if not _is_known(client, "/v1/probes", name):
         client.upload("/v1/probes", file, name=name)
     return name
 
 
-def _known(client: Client, path: str, name: str) -> bool:
-    cursor = None
-    while True:
-        page = client.get(path, limit=200, cursor=cursor)
-        if any(item["name"] == name for item in page["items"]):
-            return True
-        cursor = page["next_cursor"]
-        if cursor is None:
-            return False
+def _is_known(client: Client, path: str, name: str) -> bool:
+    return bool(client.get(path, limit=1, name=name)["items"])
+
+
+def _name(text: str) -> str:
+    """Returns a text in the letters that a name may have.
+
+    >>> _name("hf:org/model@main")
+    'hf/org/model@main'
+    """
+    return re.sub(r"[^A-Za-z0-9 ._+@/()-]", "/", text).strip(" /-")[-200:]
 
 
 def _digest(file: Path) -> str:
