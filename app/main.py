@@ -12,6 +12,7 @@ from types import FrameType
 
 import structlog
 import uvicorn
+from anyio import CapacityLimiter
 from fastapi import FastAPI
 
 from alignment.errors import RequestError, WorkError
@@ -23,6 +24,8 @@ from app.comparisons import router as comparisons
 from app.jobs import Engine, Ledger
 from app.kinds import handlers
 from app.models import router as models
+from app.probes import router as probes
+from app.schedules import router as schedules
 from app.settings import Settings, read_secret
 from app.storage import Database
 from app.teams import keys
@@ -33,6 +36,7 @@ from app.web import page
 from app.webhooks import router as webhooks
 
 _LOG = structlog.get_logger("accord.api")
+_MOST_READ = 2  # probe sets that are read at once: each is in memory meanwhile
 _DESCRIPTION = """Measures how alike two neural networks represent the world.
 
 Register two models and a probe set, post a comparison, follow its progress, read the layer-by-layer scores, each held
@@ -73,9 +77,19 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     app.state.rate = RateLimiter(settings.rate_limit)
     app.state.requests = Requests()
     app.state.closing = False
+    app.state.reading = CapacityLimiter(_MOST_READ)
     errors.install(app)
     install(app, settings)
-    for router in (system.router, models.router, uploads.router, comparisons.router, webhooks.router, page.router):
+    for router in (
+        system.router,
+        models.router,
+        probes.router,
+        uploads.router,
+        comparisons.router,
+        schedules.router,
+        webhooks.router,
+        page.router,
+    ):
         app.include_router(router)
     return app
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any, Self
+import json
+from typing import Any, Self, TypeVar
 
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
+
+B = TypeVar("B", bound="Body")
 
 
 class Body(BaseModel):
@@ -30,3 +35,31 @@ def _error(name: str, known: list[str], data: dict[str, Any]) -> InitErrorDetail
     hint = f"did you mean {close[0]!r}?" if close else f"the fields are: {', '.join(known)}"
     error = PydanticCustomError("unknown_field", "there is no field {name}; {hint}", {"name": repr(name), "hint": hint})
     return InitErrorDetails(type=error, loc=(name,), input=data[name])
+
+
+async def read(request: Request, model: type[B]) -> B:
+    """Returns the JSON body of a request to an endpoint that takes other bodies, too.
+
+    Raises:
+        RequestValidationError: if it is none, or not what `model` takes.
+    """
+    try:
+        data = json.loads(await request.body())
+    except ValueError as error:  # UnicodeDecodeError is one
+        raise RequestValidationError(
+            [{"type": "json_invalid", "loc": ("body",), "msg": "JSON decode error", "ctx": {"error": str(error)}}]
+        ) from error
+    return check(data, model)
+
+
+def check(data: Any, model: type[B]) -> B:
+    """Returns the body that some data spells.
+
+    Raises:
+        RequestValidationError: if it spells none.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        found = [{**one, "loc": ("body", *one["loc"])} for one in error.errors(include_url=False)]
+        raise RequestValidationError(found, body=data) from error

@@ -136,11 +136,14 @@ def pointer(place: Sequence[int | str], body: Any = None) -> str:
 def _without_tags(place: Sequence[int | str], body: Any) -> list[int | str]:
     """Returns a place in a body without the kinds of objects, which pydantic names as if they were fields."""
     found: list[int | str] = []
+    tagged = True  # whether the tag of this object, should it have one, was passed
     for part in place:
-        if isinstance(body, dict) and part not in body and part == body.get("type"):
+        if not tagged and isinstance(body, dict) and part == body.get("type"):
+            tagged = True
             continue
         found.append(part)
         body = body[part] if isinstance(body, dict) and part in body else _item(body, part)
+        tagged = False
     return found
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from sqlalchemy import Connection
 
+from app.api.errors import document
 from app.api.names import Text
 from app.api.once import Answer, DoOnce
 from app.api.pages import Cursor, Limit, Page, page
@@ -19,7 +20,7 @@ from app.teams.principal import Reader, Runner
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
 
-@router.post("", status_code=201, summary="Register a model", response_model=Model)
+@router.post("", status_code=201, summary="Register a model", response_model=Model, responses=document(409))
 def register(new: NewModel, state: AppState, principal: Runner, once: DoOnce) -> Response:
     """Gives a model a name. Nothing is loaded yet: what only the model itself can tell is null until the first job.
 

@@ -82,13 +82,26 @@ class HuggingFaceProbe(Body):
 Source = Annotated[BuiltinProbe | UploadedProbe | HuggingFaceProbe, Field(discriminator="type")]
 
 
-class NewProbe(Body):
-    """A probe set to register."""
-
+class _Named(Body):
     name: Name = Field(description=f"what to call it, {NAME_RULE}", examples=["captions"])
-    source: Source = Field(description="where it comes from", examples=[{"type": "builtin", "id": "emoji"}])
     shared: bool = Field(
         False, description="whether every team may see and use it; takes the role admin", examples=[False]
+    )
+
+
+class NewProbe(_Named):
+    """A probe set to register."""
+
+    source: Source = Field(description="where it comes from", examples=[{"type": "builtin", "id": "emoji"}])
+
+
+class NewForm(_Named):
+    """The fields of a form beside its file."""
+
+    columns: Columns = Field(
+        default_factory=Columns,
+        description="what the table calls its columns, as JSON",
+        examples=[{"text": "caption"}],
     )
 
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 
+from app.api.errors import document
 from app.api.once import Answer, DoOnce
 from app.api.pages import Cursor, Limit, Page, page
 from app.api.state import AppState
@@ -18,7 +19,14 @@ from app.uploads.schemas import FORM, Upload
 router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
 
 
-@router.post("", status_code=201, summary="Upload a file", response_model=Upload, openapi_extra=FORM)
+@router.post(
+    "",
+    status_code=201,
+    summary="Upload a file",
+    response_model=Upload,
+    responses=document(409, 415),
+    openapi_extra=FORM,
+)
 async def create(request: Request, state: AppState, principal: Runner, once: DoOnce) -> Response:
     """Keeps a file, to be named in the source of a probe set or of a model of activations."""
     async with receive(state, principal, request) as form:
@@ -46,7 +54,7 @@ def one(upload_id: str, state: AppState, principal: Reader) -> Upload:
         return Upload.of(service.get(connection, principal, upload_id))
 
 
-@router.delete("/{upload_id}", status_code=204, summary="Delete an upload")
+@router.delete("/{upload_id}", status_code=204, summary="Delete an upload", responses=document(409))
 def delete(upload_id: str, state: AppState, principal: Runner) -> None:
     """Deletes a file and frees its room. While a model, a probe set or a job needs it, this answers 409."""
     service.remove(state, principal, upload_id)
