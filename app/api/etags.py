@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from importlib import metadata
 from typing import Annotated, Any
 
@@ -30,12 +29,15 @@ def etag(*parts: object) -> str:
     return f'W/"{hashlib.sha256(repr((_VERSION, *parts)).encode()).hexdigest()[:16]}"'
 
 
-def answer(asked: str | None, tag: str, make: Callable[[], Response]) -> Response:
-    """Returns an empty 304 if the client has what the tag names, else what `make` makes, tagged."""
+def unchanged(asked: str | None, tag: str) -> Response | None:
+    """Returns an empty 304 if the client has what the tag names, else None."""
+    if asked is None or not (asked.strip() == "*" or tag.removeprefix("W/") in asked):
+        return None
+    return tagged(Response(status_code=304), tag)
+
+
+def tagged(response: Response, tag: str) -> Response:
+    """Returns an answer with its tag."""
     # `no-cache`: it may be kept, and is asked after each time, so that a revoked key sees nothing.
-    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
-    if asked is not None and (asked.strip() == "*" or tag.removeprefix("W/") in asked):
-        return Response(status_code=304, headers=headers)
-    made = make()
-    made.headers.update(headers)
-    return made
+    response.headers.update({"ETag": tag, "Cache-Control": "private, no-cache"})
+    return response

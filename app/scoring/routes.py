@@ -78,7 +78,11 @@ def add(router: APIRouter, kind: str, item: type[Any], whole: type[Any]) -> None
             if row["state"] not in FINAL:
                 return Response(write(row, None), media_type=_JSON)
             tag = etags.etag(row["id"], row["version"])
-            return etags.answer(known, tag, lambda: Response(write(row, result_text(connection, id)), media_type=_JSON))
+            unchanged = etags.unchanged(known, tag)
+            if unchanged is not None:
+                return unchanged
+            result = result_text(connection, id)
+        return etags.tagged(Response(write(row, result), media_type=_JSON), tag)
 
     @router.post("/{id}/cancel", status_code=202, summary=f"Cancel a {kind}", responses={202: {"model": item}})
     def cancelled(state: AppState, principal: Runner, id: JobId) -> Response:
