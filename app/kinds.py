@@ -9,9 +9,13 @@ from sqlalchemy import Connection, RowMapping
 
 from app.jobs import Chore, Handler, Handlers, Ledger
 from app.jobs.handler import Settled
+from app.schedules import settle as settle_run
+from app.schedules.chores import chores as schedule_chores
 from app.scoring.settle import settle
 from app.settings import Settings
 from app.storage import Database
+from app.webhooks import settle as settle_webhook
+from app.webhooks.chores import chores as webhook_chores
 
 
 def chain(*steps: Settled) -> Settled:
@@ -26,9 +30,10 @@ def chain(*steps: Settled) -> Settled:
 
 def handlers() -> Handlers:
     """Returns the kinds of job by name."""
+    asked = chain(settle, settle_run, settle_webhook)  # the first names models in an error, which the others tell
     made: tuple[Handler, ...] = (
-        Handler("comparison", "app.comparisons.work:compare", settle),
-        Handler("study", "app.studies.work:study", settle),
+        Handler("comparison", "app.comparisons.work:compare", asked),
+        Handler("study", "app.studies.work:study", asked),
         Handler("extraction", "app.scoring.work:extract", settle, keeps_result=False),
     )
     return {handler.kind: handler for handler in made}
@@ -38,6 +43,6 @@ def chores(settings: Settings, database: Database) -> Callable[[Ledger], Sequenc
     """Returns what makes the chores of a worker, given its ledger."""
 
     def made(ledger: Ledger) -> Sequence[Chore]:
-        return ()
+        return (*schedule_chores(settings, database, ledger), *webhook_chores(settings, database))
 
     return made

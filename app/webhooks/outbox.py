@@ -6,11 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
 from app.api.times import moment
 from app.storage import new_id
-from app.storage.tables import deliveries
+from app.storage.tables import deliveries, jobs
 from app.webhooks.summary import summary
 
 _PLACES = {"comparison": "comparisons", "study": "studies", "training": "trainings"}
@@ -38,7 +39,10 @@ def enqueue(connection: Connection, *, team: str, url: str, event: str, content:
 
 
 def settle(connection: Connection, job: RowMapping, result: Mapping[str, Any] | None) -> None:
-    """Writes the delivery of a job that has ended, if someone asked to be told."""
+    """Writes the delivery of a job that has ended, if someone asked to be told.
+
+    Chain it behind what names the models in a job's error.
+    """
     if job["webhook_url"] is None:
         return
     content: dict[str, Any] = {
@@ -51,7 +55,8 @@ def settle(connection: Connection, job: RowMapping, result: Mapping[str, Any] | 
     if result is not None:
         content["scores"] = summary(job["kind"], result)
     if job["state"] == "failed":
-        content["error"] = job["error"]
+        asked = sa.select(jobs.c.error).where(jobs.c.id == job["id"])
+        content["error"] = connection.execute(asked).scalar_one()
     enqueue(
         connection,
         team=job["team_id"],
