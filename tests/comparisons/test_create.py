@@ -233,10 +233,6 @@ def test_the_same_key_gives_the_same_comparison(service: Service, body: Body) ->
     answer = service.client.post(PATH, json=dict(reversed(body.items())), headers=headers)
     again = (answer.status_code, answer.json(), answer.headers["location"])
     assert again == (202, first.json(), first.headers["location"])
-        202,
-        first.json(),
-        first.headers["location"],
-    )
     assert _count(service) == 1
     assert service.client.post(PATH, json={**body, "seed": 1}, headers=headers).status_code == 409
 
