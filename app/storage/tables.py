@@ -251,7 +251,7 @@ schedule_runs = Table(
     Column("fired_at", Float, nullable=False),
     Column("manual", Boolean, nullable=False),
     Column("job_id", String(40)),
-    Column("outcome", String(10), nullable=False),  # started, skipped, refused, succeeded, failed, cancelled
+    Column("outcome", String(10), nullable=False),  # waiting, started, or how it ended
     Column("detail", Text),
     Column("scores", sa.JSON),  # {key: {score, calibrated, p_value, …}}
     Column("models", sa.JSON),  # {"a": reference with its commit and fingerprint, …}
@@ -259,6 +259,7 @@ schedule_runs = Table(
     Column("finished_at", Float),
     Index("ix_schedule_runs_schedule", "schedule_id", "id"),
     Index("ix_schedule_runs_job", "job_id"),
+    Index("ix_schedule_runs_outcome", "outcome", "schedule_id"),
 )
 
 deliveries = Table(
@@ -276,6 +277,7 @@ deliveries = Table(
     Column("created_at", Float, nullable=False),
     Column("delivered_at", Float),
     Index("ix_deliveries_due", "state", "next_at"),
+    Index("ix_deliveries_team", "team_id", "id"),
 )
 
 counters = Table(

@@ -17,6 +17,6 @@ def chores(settings: Settings, database: Database) -> Sequence[Chore]:
     """Returns them."""
     courier = Courier(database, sender(private=settings.allow_private_webhooks))
     return (
-        Chore("deliver webhooks", 0.5, courier.run),
+        Chore("deliver webhooks", 1.0, courier.run),
         Chore("forget deliveries", 3600.0, lambda: forget(database, settings.retention_days * _DAY)),
     )

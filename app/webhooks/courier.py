@@ -66,11 +66,12 @@ class Courier:
 
     def run(self) -> None:
         """Begins to send what is due, a thread a host; does not wait for hosts that it is still sending to."""
-        for host, ids in self._due().items():
+        for url in self._due():
+            host = httpx.URL(url).netloc.decode()
             with self._lock:
                 if host in self._rounds or len(self._rounds) >= _AT_ONCE:
                     continue
-                thread = threading.Thread(target=self._round, args=(host, ids), name="webhook", daemon=True)
+                thread = threading.Thread(target=self._round, args=(host, url), name="webhook", daemon=True)
                 self._rounds[host] = thread
             thread.start()
 
@@ -84,27 +85,42 @@ class Courier:
             for thread in running:
                 thread.join()
 
-    def _due(self) -> dict[str, list[str]]:
-        """Returns the ids of what is due, by host; what was never tried before what failed."""
+    def _due(self) -> Sequence[str]:
+        """Returns the addresses that something is due for; those that take what they are sent come first.
+
+        However much waits for one that is dead, it is one address, and comes after the others.
+        """
         asked = (
-            sa.select(deliveries.c.id, deliveries.c.url)
-            .where(deliveries.c.state == "pending", deliveries.c.next_at <= self._now())
+            sa.select(deliveries.c.url)
+            .where(deliveries.c.state == "pending")
+            .group_by(deliveries.c.url)
+            .having(sa.func.min(deliveries.c.next_at) <= self._now())
+            .order_by(sa.func.max(deliveries.c.attempts), sa.func.min(deliveries.c.next_at))
+            .limit(_LOOKED_AT)
+        )
+        with self._database.read() as connection:
+            return connection.execute(asked).scalars().all()
+
+    def _round(self, host: str, url: str) -> None:
+        """Sends what is due for an address, until one is not taken: the rest is for a later round."""
+        due = (
+            sa.select(deliveries.c.id)
+            .where(deliveries.c.state == "pending", deliveries.c.url == url, deliveries.c.next_at <= self._now())
             .order_by(deliveries.c.attempts, deliveries.c.next_at, deliveries.c.id)
             .limit(_LOOKED_AT)
         )
-        hosts: dict[str, list[str]] = {}
-        with self._database.read() as connection:
-            for delivery, url in connection.execute(asked):
-                hosts.setdefault(httpx.URL(url).netloc.decode(), []).append(delivery)
-        return hosts
-
-    def _round(self, host: str, ids: Sequence[str]) -> None:
         try:
+            with self._database.read() as connection:
+                ids = connection.execute(due).scalars().all()
             for delivery in ids:
                 taken = self._take(delivery)
-                if taken is not None:
-                    row, letter = taken
-                    self._note(row, self._sent(letter))
+                if taken is None:
+                    continue
+                row, letter = taken
+                outcome = self._sent(letter)
+                self._note(row, outcome)
+                if outcome.error is not None:
+                    break
         except Exception as error:
             if is_outage(error):
                 _LOG.warning("the database is away")

@@ -128,13 +128,8 @@ def test_pausing_between_a_workers_look_and_its_step_is_in_time(desk: Desk) -> N
     made = desk.make()
     desk.clock.at += 10
     firing = desk.firing()
-    fire = firing._fire
-
-    def meanwhile(connection: object, schedule_id: str) -> bool:
-        return fire(connection, schedule_id)
-
     desk.service.client.patch(f"/v1/schedules/{made['id']}", json={"paused": True})
-    assert desk.service.database.transact(lambda connection: meanwhile(connection, made["id"])) is False
+    assert desk.service.database.transact(lambda connection: firing._fire(connection, made["id"])) is False
     assert desk.jobs() == []
 
 

@@ -183,7 +183,8 @@ def test_a_defect_is_a_failed_attempt_and_not_the_end_of_the_rest(database: Data
             raise ValueError("a defect with a secret")
         return Outcome()
 
-    go(database, send, clock)
+    for _ in range(2):
+        go(database, send, clock)
     states = {row["id"]: (row["state"], row["last_error"]) for row in rows(database)}
     assert states[second] == ("delivered", None)
     assert states[first][0] == "pending"
@@ -210,6 +211,16 @@ def test_a_slow_host_holds_up_its_own_alone(database: Database, team: str, clock
     released.set()
     courier.wait()
     assert {row["state"] for row in rows(database)} == {"delivered"}
+
+
+def test_an_address_that_takes_nothing_comes_after_those_that_do(database: Database, team: str, clock: Clock) -> None:
+    put(database, team, clock, url="https://dead.example/", count=50)
+    sent = Sent(Outcome("it cannot be connected to"))
+    go(database, sent, clock)
+    assert len(sent.letters) == 1  # nobody waits for it fifty times
+    clock.at += 1
+    put(database, team, clock, url="https://quick.example/")
+    assert Courier(database, sent, now=clock)._due() == ["https://quick.example/", "https://dead.example/"]
 
 
 @pytest.mark.parametrize(("seconds", "left"), [(10.0, 1), (0.0, 0)])

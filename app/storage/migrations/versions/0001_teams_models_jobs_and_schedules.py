@@ -54,6 +54,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("deliveries", schema=None) as batch_op:
         batch_op.create_index("ix_deliveries_due", ["state", "next_at"], unique=False)
+        batch_op.create_index("ix_deliveries_team", ["team_id", "id"], unique=False)
 
     op.create_table(
         "idempotency",
@@ -286,6 +287,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("schedule_runs", schema=None) as batch_op:
         batch_op.create_index("ix_schedule_runs_job", ["job_id"], unique=False)
+        batch_op.create_index("ix_schedule_runs_outcome", ["outcome", "schedule_id"], unique=False)
         batch_op.create_index("ix_schedule_runs_schedule", ["schedule_id", "id"], unique=False)
 
 
@@ -293,6 +295,7 @@ def downgrade() -> None:
     """Undoes it."""
     with op.batch_alter_table("schedule_runs", schema=None) as batch_op:
         batch_op.drop_index("ix_schedule_runs_schedule")
+        batch_op.drop_index("ix_schedule_runs_outcome")
         batch_op.drop_index("ix_schedule_runs_job")
 
     op.drop_table("schedule_runs")
@@ -354,6 +357,7 @@ def downgrade() -> None:
 
     op.drop_table("idempotency")
     with op.batch_alter_table("deliveries", schema=None) as batch_op:
+        batch_op.drop_index("ix_deliveries_team")
         batch_op.drop_index("ix_deliveries_due")
 
     op.drop_table("deliveries")
