@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# A throwaway PostgreSQL for the tests, with nothing that a test needs kept (no fsync). It is Debian's, installed if it is
-# missing, and runs as the user `postgres` (or whoever runs this): it refuses root.
+# A throwaway PostgreSQL for the tests, which keeps nothing through a machine's fall (no fsync). It is Debian's, installed
+# if it is missing, and runs as the user `postgres` (or whoever runs this): it refuses root.
 #
 #   eval "$(.ci/postgres.sh start)"   # starts one and sets TEST_DATABASE_URL
+#   .ci/postgres.sh halt              # stops it; `start` goes on with its databases, at the same address
 #   .ci/postgres.sh stop              # stops it and deletes its files
 #
 # POSTGRES_DIR sets where the files are; one such folder is one server.
@@ -18,34 +19,43 @@ binaries() {
   [ -x "$found/initdb" ] && echo "$found"
 }
 
+initialise() {
+  rm -rf "$dir" && mkdir -p "$dir"
+  if [ "$(id -u)" = 0 ]; then chown postgres "$dir"; fi
+  cd "$dir"
+  as_user "$bin/initdb" -D data -U accord -A trust -E UTF8 --locale=C --no-sync
+  port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+  cat >>data/postgresql.conf <<END
+port = $port
+listen_addresses = '127.0.0.1'
+unix_socket_directories = ''
+fsync = off
+full_page_writes = off
+max_connections = 200
+END
+  echo "postgresql://accord@127.0.0.1:$port/postgres" >url
+}
+
 case "${1:-}" in
   start)
     if ! bin=$(binaries); then
       { apt-get update -q && apt-get install -y -q --no-install-recommends postgresql-15; } >&2
       bin=$(binaries)
     fi
-    if [ ! -s "$dir/url" ] || ! as_user "$bin/pg_ctl" -D "$dir/data" status >/dev/null; then
-      rm -rf "$dir" && mkdir -p "$dir"
-      if [ "$(id -u)" = 0 ]; then chown postgres "$dir"; fi
-      port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-      (
-        cd "$dir"
-        as_user "$bin/initdb" -D data -U accord -A trust -E UTF8 --locale=C --no-sync
-        as_user "$bin/pg_ctl" -D data -l log -w start -o "-p $port -k $dir -c listen_addresses=127.0.0.1 \
-          -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=200"
-      ) >&2 </dev/null
-      echo "postgresql://accord@127.0.0.1:$port/postgres" >"$dir/url"
+    [ -s "$dir/url" ] || (initialise) >&2 </dev/null
+    if ! (cd / && as_user "$bin/pg_ctl" -D "$dir/data" status >/dev/null); then
+      (cd "$dir" && as_user "$bin/pg_ctl" -D data -l log -w start) >&2 </dev/null
     fi
     echo "export TEST_DATABASE_URL=$(cat "$dir/url")"
     ;;
-  stop)
-    if [ -d "$dir" ]; then
-      as_user "$(binaries)/pg_ctl" -D "$dir/data" -m immediate stop >&2 || true
-      rm -rf "$dir"
+  halt | stop)
+    if [ -d "$dir/data" ]; then
+      (cd / && as_user "$(binaries)/pg_ctl" -D "$dir/data" -m immediate stop) >&2 || true
     fi
+    if [ "$1" = stop ]; then rm -rf "$dir"; fi
     ;;
   *)
-    echo "usage: .ci/postgres.sh start|stop" >&2
+    echo "usage: .ci/postgres.sh start|halt|stop" >&2
     exit 2
     ;;
 esac
