@@ -63,7 +63,7 @@ def sweep(store: ActivationStore, max_bytes: int, *, grace: float = GRACE, stale
 
 def _used(folder: Path) -> float:
     manifest = folder / MANIFEST
-    return _changed(manifest) or _changed(folder)
+    return _changed(manifest if manifest.exists() else folder)
 
 
 def _bytes(folder: Path) -> int:

@@ -1,4 +1,4 @@
-"""Once: an `Idempotency-Key` makes a POST safe to send again: the first answer is given again, nothing is done twice."""
+"""Once: an `Idempotency-Key` makes a POST safe to send again: the first answer comes again, nothing is done twice."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 
 from app.api.state import AppState, State
 from app.problems import Problem
+from app.storage import Database
 from app.storage.tables import idempotency
 
 KEPT_SECONDS = 24 * 3600.0
@@ -91,6 +92,13 @@ class Once:
             .values(status=made.status, headers=dict(made.headers), body=bytes(response.body).decode())
         )
         return response
+
+
+def forget(database: Database) -> int:
+    """Deletes the answers that are too old to be given again; returns how many."""
+    with database.write() as connection:
+        old = idempotency.c.created_at < database.now() - KEPT_SECONDS
+        return len(connection.execute(idempotency.delete().where(old).returning(idempotency.c.key)).all())
 
 
 def _response(made: Answer) -> Response:

@@ -1,4 +1,4 @@
-"""settle(): what the end of a comparison, study or extraction changes beside its own row, in the same transaction."""
+"""What the end of a comparison, study or extraction changes beside its own row, in the same transaction."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, RowMapping
 
 from app.jobs.handler import FIGURES
 from app.models.service import fill
-from app.scoring.extraction import KIND, sides_of
+from app.scoring.extraction import sides_of
 from app.scoring.hiding import MODEL, PROBE
 from app.storage import counters
 from app.storage.tables import job_parts, jobs
@@ -19,18 +19,28 @@ Count = tuple[str, tuple[tuple[str, str], ...], float]  # a counter, its labels,
 
 
 def settle(connection: Connection, job: RowMapping, result: Mapping[str, Any] | None) -> None:
-    """Fills in what is known of the models now, has an error name this job's model, and counts.
+    """Fills in what is known of the models now, and has an error name this job's model.
 
-    Counters come last and in one order, so that of two jobs that end together none waits for the other in a circle.
-    Chain it behind whatever else a job's end changes.
+    Chain what tells of the error behind it.
     """
-    figures = {} if result is None else result.get(FIGURES, {})
-    for model_id, facts in sorted(figures.get("models", {}).items()):
+    for model_id, facts in sorted(_figures(result).get("models", {}).items()):
         fill(connection, model_id, **facts)
-    if job["state"] == "failed" and job["kind"] != KIND:
+    if job["state"] == "failed":
         _name(connection, job)
-    for name, labels, value in sorted(_counts(connection, job, figures)):
+
+
+def count(connection: Connection, job: RowMapping, result: Mapping[str, Any] | None) -> None:
+    """Counts what a job of any kind took.
+
+    Chain it last: every end of a job wants the same few rows, and whoever has them is to wait for nothing more.
+    """
+    for name, labels, value in sorted(_counts(connection, job, _figures(result))):
         counters.add(connection, name, value, **dict(labels))
+
+
+def _figures(result: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = {} if result is None else result.get(FIGURES, {})
+    return found
 
 
 def _name(connection: Connection, job: RowMapping) -> None:
@@ -55,7 +65,7 @@ def _counts(connection: Connection, job: RowMapping, figures: Mapping[str, Any])
         yield "accord_device_peak_bytes", (("device", figures["peak"]["device"]),), figures["peak"]["bytes"]
     if figures.get("forward_items"):
         yield "accord_forward_items", (), figures["forward_items"]
-    if job["kind"] != KIND and job["state"] == "succeeded":
+    if job["kind"] in ("comparison", "study") and job["state"] == "succeeded":
         asked = sa.select(sa.func.count()).where(job_parts.c.job_id == job["id"])
         made = connection.execute(asked).scalar_one()
         sides = [side for side in sides_of(job["payload"]).values() if not side["reference"].startswith("features:")]
