@@ -26,10 +26,14 @@ from app.kinds import handlers
 from app.models import router as models
 from app.probes import router as probes
 from app.schedules import router as schedules
+from app.scoring import catalogue
 from app.settings import Settings, read_secret
 from app.storage import Database
+from app.studies import router as studies
 from app.teams import keys
+from app.teams import router as teams
 from app.teams.rate import RateLimiter
+from app.trainings import router as trainings
 from app.uploads import router as uploads
 from app.uploads.sweep import sweep
 from app.web import page
@@ -85,7 +89,11 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         models.router,
         probes.router,
         uploads.router,
+        teams.router,
+        catalogue.router,
         comparisons.router,
+        studies.router,
+        trainings.router,
         schedules.router,
         webhooks.router,
         page.router,

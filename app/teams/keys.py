@@ -77,6 +77,8 @@ def create(database: Database, team: str, role: str, *, key: str | None = None) 
         ).first()
         if entered is not None:
             _note(database, connection, "key.create", key_id, team_id)
+        elif not _is_right(connection.execute(sa.select(keys).where(keys.c.id == key_id)).mappings().one(), secret):
+            raise RequestError(f"{key_id} is the id of another key; make a new one with `accord keys generate`")
     return key_id, made
 
 
@@ -118,7 +120,7 @@ def authenticate(connection: Connection, key: str | None) -> Known | None:
         .where(keys.c.id == key_id, keys.c.revoked_at.is_(None))
     )
     row = connection.execute(asked).mappings().one_or_none()
-    if row is None or not hmac.compare_digest(row["hash"], _hash(row["salt"], secret)):
+    if row is None or not _is_right(row, secret):
         return None
     return Known(key_id, row["team_id"], row["name"], row["role"])
 
@@ -148,6 +150,10 @@ def _parse(key: str) -> tuple[str, str] | None:
     key_id, _, secret = rest.partition("_")
     whole = mark == _MARK and len(key_id) == _ID_LENGTH and len(secret) >= 32 and key.isascii()
     return (f"key_{key_id}", secret) if whole else None
+
+
+def _is_right(row: RowMapping, secret: str) -> bool:
+    return hmac.compare_digest(row["hash"], _hash(row["salt"], secret))
 
 
 def _hash(salt: str, secret: str) -> str:

@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 import structlog
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.concurrency import run_in_threadpool
 
-from app.api.state import AppState
+from app.api.state import AppState, State
 from app.problems import Problem
 from app.teams import keys
 from app.teams.rate import RateLimiter
@@ -40,30 +41,36 @@ class Principal:
 
 
 def _asks(role: Role) -> object:
-    def principal(
+    # Not in a thread of its own: what it binds to the request's log lines must outlive it.
+    async def principal(
         request: Request,
         state: AppState,
         given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
     ) -> Principal:
-        with state.database.read() as connection:
-            found = keys.authenticate(connection, None if given is None else given.credentials)
-            if found is None and given is None and not keys.any_key(connection) and _is_local(request):
-                found = keys.Known(None, keys.local_team(connection), keys.DEFAULT_TEAM, "admin")
-        if found is None:
-            raise Problem(
-                401,
-                "a key is needed: send it as `Authorization: Bearer KEY`, or ask your operator for one "
-                "(`accord keys create`)",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
-        if ROLES.index(found.role) < ROLES.index(role):
-            raise _forbidden("this", role, found.role)
+        found = await run_in_threadpool(_known, request, state, given)
+        structlog.contextvars.bind_contextvars(team=found.team_name, key=found.key)
         limiter: RateLimiter = request.app.state.rate
         limiter.spend(found.key or "loopback")
-        structlog.contextvars.bind_contextvars(team=found.team_name, key=found.key)
+        if ROLES.index(found.role) < ROLES.index(role):
+            raise _forbidden("this", role, found.role)
         return Principal(found.team, found.team_name, found.role, found.key)
 
     return Depends(principal)
+
+
+def _known(request: Request, state: State, given: HTTPAuthorizationCredentials | None) -> keys.Known:
+    with state.database.read() as connection:
+        found = keys.authenticate(connection, None if given is None else given.credentials)
+        if found is None and given is None and not keys.any_key(connection) and _is_local(request):
+            found = keys.Known(None, keys.local_team(connection), keys.DEFAULT_TEAM, "admin")
+    if found is None:
+        raise Problem(
+            401,
+            "a key is needed: send it as `Authorization: Bearer KEY`, or ask your operator for one "
+            "(`accord keys create`)",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+    return found
 
 
 def require_admin(principal: Principal, what: str) -> None:

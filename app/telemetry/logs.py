@@ -10,14 +10,16 @@ from typing import Any, Literal
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-# What must never be kept: a key of ours, a bearer token, the password in a URL.
+# What must never be kept: a key of ours, a bearer token, a password in a URL or beside its name, a token of the hub.
 _SECRETS = (
     (re.compile(r"accord_[a-z0-9]{26}_[A-Za-z0-9_-]{20,}"), "accord_***"),
-    (re.compile(r"(?i)(bearer\s+)\S+"), r"\1***"),
-    (re.compile(r"(\w+://[^\s:/@]*):[^\s@/]+@"), r"\1:***@"),
+    (re.compile(r"(?i)(bearer\s+)[^\s'\"]+"), r"\1***"),
+    (re.compile(r"(\w+://[^\s:/@]*):[^\s/]+@"), r"\1:***@"),
+    (re.compile(r"(?i)\b(\w*(?:password|secret|token)=)[^\s&'\"]+"), r"\1***"),
     (re.compile(r"whsec_[A-Za-z0-9_-]+"), "whsec_***"),
+    (re.compile(r"\bhf_[A-Za-z0-9]{20,}"), "hf_***"),
 )
-_LOUD = ("dbos", "alembic", "httpx", "httpcore", "urllib3", "huggingface_hub", "sse_starlette")
+_LOUD = ("dbos", "alembic", "httpx", "httpx2", "httpcore", "httpcore2", "urllib3", "huggingface_hub", "sse_starlette")
 
 
 def configure(form: Literal["json", "console"], level: str) -> None:
@@ -64,7 +66,8 @@ def configure(form: Literal["json", "console"], level: str) -> None:
 
 def redact(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
     """Takes the secrets out of an event."""
-    return {name: without_secrets(value) for name, value in event.items()}
+    # What begins with _ is structlog's own, and taken out before anything is written.
+    return {name: value if name.startswith("_") else without_secrets(value) for name, value in event.items()}
 
 
 def without_secrets(value: Any) -> Any:
@@ -77,7 +80,9 @@ def without_secrets(value: Any) -> Any:
         for pattern, instead in _SECRETS:
             value = pattern.sub(instead, value)
     elif isinstance(value, dict):
-        return {key: without_secrets(item) for key, item in value.items()}
-    elif isinstance(value, list | tuple):
+        return {without_secrets(key): without_secrets(item) for key, item in value.items()}
+    elif isinstance(value, list | tuple | set | frozenset):
         return [without_secrets(item) for item in value]
+    elif value is not None and not isinstance(value, int | float):
+        return without_secrets(repr(value))  # as it would be written: an error's text, bytes
     return value

@@ -13,6 +13,7 @@ from app.problems import Problem, invalid, not_found
 from app.storage.tables import LIVE_SQL, jobs, models, probes, teams, uploads
 from app.teams import audit
 from app.teams.principal import Principal
+from app.teams.use import stored
 from app.uploads.draft import Draft, over_quota
 from app.uploads.files import uploads_folder
 
@@ -30,12 +31,6 @@ def room(state: State, principal: Principal) -> int:
     if left <= 0:
         raise over_quota(state.settings.max_stored_mib)
     return left
-
-
-def stored(connection: Connection, team: str) -> int:
-    """Returns how many bytes a team keeps."""
-    asked = sa.select(sa.func.coalesce(sa.func.sum(uploads.c.bytes), 0)).where(uploads.c.team_id == team)
-    return int(connection.execute(asked).scalar_one())
 
 
 def enter(state: State, connection: Connection, principal: Principal, draft: Draft) -> RowMapping:
