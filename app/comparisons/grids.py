@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -14,7 +13,6 @@ from app.scoring import found
 GridFormat = Literal["json", "csv", "npz"]
 PictureFormat = Literal["svg", "png"]
 _GRIDS = ("grid", "null_mean_grid", "calibrated_grid", "p_grid")
-_DRAWING = threading.Lock()  # matplotlib's settings are the process's: two at once would see each other's
 _TYPES = {"svg": found.SVG, "png": found.PNG}
 
 
@@ -36,6 +34,6 @@ def picture(
     """Returns the picture of a metric's grid, under the names that the models are registered by."""
     report = AlignmentReport.from_dict({**result, "metrics": [metric]})
     names = (payload["a"]["name"], payload["b"]["name"])
-    with _DRAWING:
-        drawn = heatmap(report.metrics[0], report.layers_a, report.layers_b, *names, format)
-    return found.as_picture(drawn, _TYPES[format])
+    return found.as_picture(
+        lambda: heatmap(report.metrics[0], report.layers_a, report.layers_b, *names, format), _TYPES[format]
+    )

@@ -6,12 +6,10 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
-from sqlalchemy import Connection
 
 from app.api import etags
 from app.api.errors import document
-from app.api.jobs import item_of
-from app.api.once import Answer, DoOnce
+from app.api.once import DoOnce
 from app.api.state import AppState
 from app.comparisons import grids, service
 from app.comparisons.results import MetricGrid
@@ -33,13 +31,8 @@ def create(state: AppState, principal: Runner, once: DoOnce, body: NewComparison
     """Queues a comparison. What cannot be met as it is asked is refused here, and nothing is queued."""
     if body.webhook_url is not None:
         check_url(state.settings, body.webhook_url, "/webhook_url")
-
-    def step(connection: Connection) -> Answer:
-        row = service.create(state, connection, principal, body)
-        shown = routes.Shown({**item_of(row), "result": None})
-        return Answer(202, shown, {"Location": f"{router.prefix}/{row['id']}"})
-
-    return once.answer(principal.team, step)
+    make = partial(service.create, state, principal=principal, body=body)
+    return routes.queue(state, principal, once, router.prefix, make)
 
 
 routes.add(router, service.KIND, ComparisonItem, Comparison)

@@ -11,6 +11,7 @@ from alignment.activations import Layers, select_layers
 from alignment.errors import RequestError
 from alignment.metrics import METRICS, MetricChoice, parse_metrics
 from alignment.models import Pooling
+from app.api.errors import pointer
 from app.api.state import State
 from app.problems import FieldError, Problem, invalid
 from app.scoring.forms import Metric
@@ -33,7 +34,7 @@ def choose_metrics(request: Request, settings: Settings) -> tuple[MetricChoice, 
         if metric.name == "all" and not metric.params:
             chosen += [MetricChoice.of(name) for name in METRICS]
             continue
-        found = _errors(metric, f"/metrics/{place}")
+        found = _errors(metric, place)
         errors += found
         if not found:
             chosen.append(MetricChoice.of(metric.name, metric.params))
@@ -48,17 +49,17 @@ def choose_metrics(request: Request, settings: Settings) -> tuple[MetricChoice, 
         raise invalid("/metrics", str(error)) from None
 
 
-def _errors(metric: Metric, pointer: str) -> list[FieldError]:
+def _errors(metric: Metric, place: int) -> list[FieldError]:
     try:
         MetricChoice.of(metric.name)
     except RequestError as error:
-        return [FieldError(pointer, str(error))]
+        return [FieldError(f"/metrics/{place}", str(error))]
     errors = []
     for name, value in metric.params.items():
         try:
             MetricChoice.of(metric.name, {name: value})
         except RequestError as error:
-            errors.append(FieldError(f"{pointer}/params/{name}", str(error)))
+            errors.append(FieldError(pointer(("body", "metrics", place, "params", name)), str(error)))
     return errors
 
 

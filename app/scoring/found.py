@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
@@ -34,6 +35,7 @@ _ENDED = {"failed": "failed", "cancelled": "was cancelled"}
 _BLOCK = 1 << 16  # characters of CSV that are sent at a time
 Grid = Sequence[Sequence[float | None]]
 NPZ, CSV, SVG, PNG = "application/vnd.numpy.npz", "text/csv; charset=utf-8", "image/svg+xml", "image/png"
+_DRAWING = threading.Lock()  # matplotlib's settings are the process's: two pictures at once would see each other's
 # A picture is opened as a page of its own, too: nothing in it may run or be fetched.
 _LOCKED = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox"}
 
@@ -121,8 +123,10 @@ def as_npz(name: str, grids: Mapping[str, Grid | None], names: Mapping[str, Sequ
     return Response(out.getvalue(), media_type=NPZ, headers=_saved_as(name, "npz"))
 
 
-def as_picture(content: bytes, kind: str) -> Response:
-    """Returns a picture."""
+def as_picture(draw: Callable[[], bytes], kind: str) -> Response:
+    """Returns what is drawn, one picture at a time."""
+    with _DRAWING:
+        content = draw()
     return Response(content, media_type=kind, headers=_LOCKED)
 
 

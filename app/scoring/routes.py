@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import RootModel
 from pydantic_core import to_json
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 
 from app.api import etags, events
 from app.api.jobs import FACTS, FINAL, Event, Status, find_job, item_of, result_text, states_of, write
+from app.api.once import Answer, Once
 from app.api.pages import Cursor, Limit, Page, page
 from app.api.state import AppState, State
 from app.models.service import find as find_model
@@ -114,7 +116,27 @@ def add(router: APIRouter, kind: str, item: type[Any], whole: type[Any]) -> None
         return await events.events(request.app, state, principal.team, principal.key, kind, id, last)
 
 
-def cancel(state: State, connection: Connection, principal: Principal, kind: str, job_id: str) -> Any:
+def queue(
+    state: State, principal: Principal, once: Once, path: str, create: Callable[[Connection], RowMapping]
+) -> Response:
+    """Returns the answer to a POST that queues a job: 202, the job, and `Location`.
+
+    Args:
+        state: the application's parts.
+        principal: who asks.
+        once: the POST.
+        path: the jobs' path.
+        create: queues it and returns its row.
+    """
+
+    def step(connection: Connection) -> Answer:
+        row = create(connection)
+        return Answer(202, Shown({**item_of(row), "result": None}), {"Location": f"{path}/{row['id']}"})
+
+    return once.answer(principal.team, step)
+
+
+def cancel(state: State, connection: Connection, principal: Principal, kind: str, job_id: str) -> RowMapping:
     """Cancels a job of the team's that has not ended, and notes who did; returns its row.
 
     Raises:

@@ -30,6 +30,9 @@ def _resamples(value: int) -> int:
     return value
 
 
+Resamples = Annotated[int, AfterValidator(_resamples), Field(ge=0, le=100_000)]
+
+
 class Calibration(Part):
     """How a score is held against chance."""
 
@@ -40,12 +43,8 @@ class Calibration(Part):
         description="shuffles of the items that chance is read from; 0 turns it off",
         examples=[200],
     )
-    resamples: Annotated[int, AfterValidator(_resamples)] = Field(
-        200,
-        ge=0,
-        le=100_000,
-        description="draws that the interval is read from, at least 20; 0 turns it off",
-        examples=[200],
+    resamples: Resamples = Field(
+        200, description="draws that the interval is read from, at least 20; 0 turns it off", examples=[200]
     )
     level: float = Field(0.95, gt=0, lt=1, description="how often the interval is to hold the truth", examples=[0.95])
 
