@@ -25,6 +25,7 @@ from app.storage.database import is_outage
 _LOG = structlog.get_logger("accord.worker")
 _DISOWNED = "disowned"
 _GIVE_BACK_SECONDS = 5  # beyond the grace, for what is given back to be written
+_UNDO_SECONDS = 5.0  # for what should take a moment, and takes for ever while the database is away
 _STRAY_SECONDS = 5.0
 _KEEP_ENTRIES = 3600.0  # seconds that what is done stays in the queue's tables
 _KEEP_WORKERS = 24 * 3600.0  # seconds that a worker that ended stays in ours
@@ -105,7 +106,11 @@ class Worker:
         _LOG.info("worker stops", reason=reason)
         self._hand_over(dispatcher)
         self._end.set()
-        self._leave()
+        if not _within(_UNDO_SECONDS, self._leave) or _others_run():
+            # The database is away, and what waits for it would keep this process. The others find what it leaves.
+            _LOG.warning("worker stopped, what it had in hand left behind")
+            sys.stdout.flush()
+            os._exit(0)
         _LOG.info("worker stopped")
 
     def _hand_over(self, dispatcher: Dispatcher) -> None:
@@ -115,7 +120,8 @@ class Worker:
         giving_back = threading.Timer(grace, self._supervisor.stopping.set)
         giving_back.daemon = True
         giving_back.start()
-        dispatcher.stop(int(grace) + _GIVE_BACK_SECONDS)
+        seconds = int(grace) + _GIVE_BACK_SECONDS
+        _within(seconds + _UNDO_SECONDS, lambda: dispatcher.stop(seconds))
         giving_back.cancel()
         self._supervisor.leaving.set()
         self._supervisor.kill_all()
@@ -126,7 +132,6 @@ class Worker:
         except Exception as error:
             if not is_outage(error):
                 raise
-            _LOG.warning("the database is away; the others will find out")
         self._ledger.engine.close()
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
@@ -165,6 +170,22 @@ class Worker:
                     _LOG.warning("the database is away", chore=chore.name)
                 else:
                     _LOG.exception("chore failed", chore=chore.name)
+
+
+def _within(seconds: float, step: Callable[[], object]) -> bool:
+    """Does something in so many seconds, or leaves it be; returns whether it is done."""
+    thread = threading.Thread(target=step, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return not thread.is_alive()
+
+
+def _others_run() -> bool:
+    """Whether a thread runs that the interpreter would wait for; one that is about to end gets a moment."""
+    others = [thread for thread in threading.enumerate() if not thread.daemon and thread is not threading.main_thread()]
+    for thread in others:
+        thread.join(1)
+    return any(thread.is_alive() for thread in others)
 
 
 def devices(asked: Sequence[str]) -> list[str]:

@@ -74,10 +74,7 @@ class Roster:
         """Declares dead who is late, and puts back into the queue what the dead have in hand; returns how many died."""
         if not self._may_judge():
             return 0
-        with self._database.write() as connection:
-            late = (workers.c.state == "alive", workers.c.beat_at < self._database.now() - self._lease)
-            statement = workers.update().where(*late).values(state="dead").returning(workers.c.id)
-            died = connection.execute(statement).scalars().all()
+        died = self._bury() if self._late() else []
         self._looks += 1
         # Now and then without a death, too: whoever was about to do this may have died itself.
         if died or self._looks % _SWEEP_EVERY == 0:
@@ -85,6 +82,21 @@ class Roster:
             for worker_id in died:
                 _LOG.warning("worker died", dead=worker_id, jobs=jobs)
         return len(died)
+
+    def _late(self) -> bool:
+        late = (workers.c.state == "alive", workers.c.beat_at < self._database.now() - self._lease)
+        with self._database.read() as connection:
+            return connection.execute(sa.select(workers.c.id).where(*late)).first() is not None
+
+    def _bury(self) -> Sequence[str]:
+        """Declares dead who is late, and returns them."""
+        with self._database.write() as connection:
+            # Once more: whoever held us up on the way here has held up the others' beats, too.
+            if not self._may_judge():
+                return []
+            late = (workers.c.state == "alive", workers.c.beat_at < self._database.now() - self._lease)
+            buried = workers.update().where(*late).values(state="dead").returning(workers.c.id)
+            return connection.execute(buried).scalars().all()
 
     def _may_judge(self) -> bool:
         """Whether our own beats went through for a lease: after the database was away nobody has beaten."""

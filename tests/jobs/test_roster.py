@@ -125,6 +125,22 @@ def test_who_was_away_itself_judges_nobody(bench: Bench) -> None:
     assert state_of(bench, "wrk_late") == "alive"
 
 
+def test_who_was_held_up_on_its_way_to_judge_judges_nobody(
+    bench: Bench, roster: Roster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.enter("wrk_late", beat_ago=100)
+    roster.beat()
+    write = bench.database.write
+
+    def held_up() -> object:
+        roster._last_beat -= LEASE
+        return write()
+
+    monkeypatch.setattr(bench.database, "write", held_up)
+    assert roster.reap() == 0
+    assert state_of(bench, "wrk_late") == "alive"
+
+
 def test_a_worker_that_was_declared_dead_finds_out(bench: Bench, roster: Roster) -> None:
     assert roster.beat()
     with bench.database.write() as connection:
