@@ -17,10 +17,10 @@ from sqlalchemy import Connection, RowMapping
 from app.api.state import State
 from app.problems import Problem
 from app.schedules.cron import next_after
-from app.schedules.requests import submit
+from app.schedules.requests import prepare, submit
 from app.storage import new_id
 from app.storage.database import is_outage
-from app.storage.tables import schedule_runs, schedules
+from app.storage.tables import jobs, schedule_runs, schedules
 
 _LOG = structlog.get_logger("accord.schedules")
 Clock = Callable[[], sa.ColumnElement[float]]
@@ -28,6 +28,10 @@ LATE_SECONDS = 60.0  # later than this, a run was missed: no worker was there
 MOST_WAITING = 100  # runs of a schedule that wait for the one before
 _AT_ONCE = 200
 _GOING_ON = "the run before had not ended"
+
+
+class _TooLateError(Exception):
+    """The schedule is not any more what it was seen to be."""
 
 
 class Firing:
@@ -70,7 +74,10 @@ class Firing:
 
     def _tried(self, step: Callable[[Connection, str], bool], schedule_id: str) -> bool:
         try:
+            prepare(self._state, schedule_id)
             return self._database.transact(lambda connection: step(connection, schedule_id))
+        except _TooLateError:
+            return False
         except Exception as error:
             if is_outage(error):
                 raise
@@ -94,7 +101,7 @@ class Firing:
         )
         schedule = moved.mappings().one_or_none()
         if schedule is None:  # another was quicker, or it was paused or changed meanwhile
-            return False
+            raise _TooLateError  # and not a return: what was cancelled goes on
         if missed:
             self._skip(connection, schedule, due, now, "no worker ran when it was due, and catch_up is off")
         elif stopped:
@@ -160,6 +167,8 @@ class Firing:
         running = self._running(connection, schedule["id"])
         if schedule["overlap"] == "skip":
             return bool(running)
+        locked = sa.select(jobs.c.id).where(jobs.c.id.in_(running)).order_by(jobs.c.id)
+        connection.execute(locked.with_for_update())  # all, before the first one's end locks what is behind jobs
         for job_id in running:
             self._state.ledger.cancel(connection, job_id)
         connection.execute(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +15,12 @@ from alignment.errors import AccordError
 from app.api.state import State
 from app.comparisons import service as comparisons
 from app.comparisons.schemas import NewComparison
+from app.probes.service import find as find_probe
 from app.problems import FieldError, Problem, problem_of
 from app.scoring.schemas import Request
-from app.storage.tables import teams
+from app.storage.tables import schedules, teams
+from app.studies import service as studies
+from app.studies.schemas import NewStudy
 from app.teams.principal import Principal
 
 
@@ -33,7 +37,10 @@ class Kind:
     create: Callable[[State, Connection, Principal, Any], RowMapping]
 
 
-KINDS: Mapping[str, Kind] = {"comparison": Kind(NewComparison, comparisons.create)}
+KINDS: Mapping[str, Kind] = {
+    "comparison": Kind(NewComparison, comparisons.create),
+    "study": Kind(NewStudy, studies.create),
+}
 
 
 def submit(state: State, connection: Connection, schedule: RowMapping) -> RowMapping:
@@ -53,6 +60,18 @@ def submit(state: State, connection: Connection, schedule: RowMapping) -> RowMap
         raise Problem(422, f"this version takes the request no more: {error.errors()[0]['msg']}") from error
     except AccordError as error:
         raise problem_of(error) from error
+
+
+def prepare(state: State, schedule_id: str) -> None:
+    """Has what a schedule names looked up once before its transaction: making a built-in probe set takes seconds.
+
+    What is wrong with it is for the transaction to say.
+    """
+    with state.database.read() as connection, suppress(Problem, AccordError):
+        asked = sa.select(schedules).where(schedules.c.id == schedule_id)
+        schedule = connection.execute(asked).mappings().one_or_none()
+        if schedule is not None:
+            find_probe(connection, _acting(connection, schedule), schedule["request"]["probe"])
 
 
 def rehearse(state: State, connection: Connection, principal: Principal, kind: str, body: Request) -> dict[str, Any]:

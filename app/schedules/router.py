@@ -42,7 +42,7 @@ TeamFilter = Annotated[
 )
 def create(state: AppState, principal: Runner, once: DoOnce, body: NewSchedule) -> Response:
     """Makes a schedule. What cannot be met as it is asked is refused here, as it would be if it were run now."""
-    service.check_urls(state, body)
+    service.check(state, principal, body)
 
     def step(connection: Connection) -> Answer:
         row = service.create(state, connection, principal, body)
@@ -77,7 +77,7 @@ def one(state: AppState, principal: Reader, id: ScheduleId) -> ScheduleView:
 @router.patch("/{id}", summary="Change a schedule")
 def change(state: AppState, principal: Runner, id: ScheduleId, body: ScheduleChange) -> ScheduleView:
     """Changes what is named, from now on. One that is paused runs no more; one that goes on does when next due."""
-    service.check_urls(state, body)
+    service.check(state, principal, body)
     row = state.database.transact(lambda connection: service.change(state, connection, principal, id, body))
     return ScheduleView.of(row)
 

@@ -14,6 +14,7 @@ from app.comparisons.schemas import NewComparison
 from app.schedules.alerts import RULES
 from app.schedules.cron import check_cron, check_zone
 from app.scoring.forms import Text
+from app.studies.schemas import NewStudy
 
 Overlap = Literal["skip", "queue", "replace"]
 Status = Literal["active", "paused"]
@@ -37,6 +38,10 @@ _OVERLAP = Field(
     description="what happens when it is due and the run before has not ended: `skip` leaves this one out, `queue` has "
     "it wait for that one's end, `replace` cancels that one",
     examples=["skip"],
+)
+_STUDY = Field(
+    description="what is studied, as for `POST /v1/studies`; names are looked up at each run",
+    examples=[{"models": ["minilm", "efficientnet"], "probe": "captions"}],
 )
 _COMPARISON = Field(
     description="what is compared, as for `POST /v1/comparisons`; names are looked up at each run",
@@ -77,11 +82,18 @@ class NewSchedule(Body):
     name: Annotated[Text, _NAME]
     cron: Annotated[Cron, _CRON]
     timezone: Annotated[Zone, _ZONE] = "UTC"
-    comparison: Annotated[NewComparison, _COMPARISON]
+    comparison: Annotated[NewComparison | None, _COMPARISON] = None
+    study: Annotated[NewStudy | None, _STUDY] = None
     alert: Alert | None = Field(None, description="when somebody is told; null for never")
     paused: Annotated[bool, _PAUSED] = False
     catch_up: Annotated[bool, _CATCH_UP] = True
     overlap: Annotated[Overlap, _OVERLAP] = "skip"
+
+    @model_validator(mode="after")
+    def _one_request(self) -> Self:
+        if (self.comparison is None) == (self.study is None):
+            raise ValueError("give what is to be repeated: a comparison or a study, and not both")
+        return self
 
 
 def _without_defaults(schema: dict[str, Any]) -> None:
@@ -101,10 +113,17 @@ class ScheduleChange(Body):
     cron: Annotated[Cron, _CRON] = _UNSET
     timezone: Annotated[Zone, _ZONE] = _UNSET
     comparison: Annotated[NewComparison, _COMPARISON] = _UNSET
+    study: Annotated[NewStudy, _STUDY] = _UNSET
     alert: Alert | None = Field(_UNSET, description="when somebody is told; null for never")
     paused: Annotated[bool, _PAUSED] = _UNSET
     catch_up: Annotated[bool, _CATCH_UP] = _UNSET
     overlap: Annotated[Overlap, _OVERLAP] = _UNSET
+
+    @model_validator(mode="after")
+    def _one_request(self) -> Self:
+        if {"comparison", "study"} <= self.model_fields_set:
+            raise ValueError("give a comparison or a study, and not both")
+        return self
 
 
 class ScheduleView(BaseModel):
@@ -117,6 +136,10 @@ class ScheduleView(BaseModel):
     comparison: dict[str, Any] | None = Field(
         description="what is compared, every default filled in; null if it is a study",
         examples=[{"model_a": "minilm", "model_b": "efficientnet", "probe": "captions"}],
+    )
+    study: dict[str, Any] | None = Field(
+        description="what is studied, every default filled in; null if it is a comparison",
+        examples=[{"models": ["minilm", "efficientnet"], "probe": "captions"}],
     )
     alert: Alert | None = Field(description="when somebody is told; null for never")
     alerting: bool = Field(description="whether the last score was on the wrong side", examples=[False])
@@ -136,7 +159,8 @@ class ScheduleView(BaseModel):
         same = ("id", "name", "cron", "timezone", "alerting", "paused", "catch_up", "overlap")
         return cls(
             **{name: row[name] for name in same},
-            comparison=row["request"],
+            comparison=row["request"] if row["kind"] == "comparison" else None,
+            study=row["request"] if row["kind"] == "study" else None,
             alert=None if alert is None else Alert(**{name: alert.get(name) for name in Alert.model_fields}),
             next_at=moment(row["next_at"]),
             created_at=cast(datetime, moment(row["created_at"])),

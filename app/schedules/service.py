@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
 from app.api.state import State
+from app.probes.service import find as find_probe
 from app.problems import not_found
 from app.schedules.alerts import key_of
 from app.schedules.cron import next_after
@@ -25,13 +26,16 @@ from app.webhooks import check_url
 _ID = re.compile(r"sch_[0-9a-z]{26}")
 
 
-def check_urls(state: State, body: NewSchedule | ScheduleChange) -> None:
-    """Refuses addresses that no webhook may go to. May wait for a name server: call it outside a transaction.
+def check(state: State, principal: Principal, body: NewSchedule | ScheduleChange) -> None:
+    """Refuses what takes long to look up: probe sets, and addresses of webhooks. Call it outside a transaction.
 
     Raises:
         Problem: 422.
     """
     kind, request = asked(body)
+    if request is not None:
+        with state.database.read() as connection:
+            find_probe(connection, principal, request.probe, f"/{kind}/probe")
     if request is not None and request.webhook_url is not None:
         check_url(state.settings, request.webhook_url, f"/{kind}/webhook_url")
     if body.alert is not None and body.alert.webhook_url is not None:
@@ -40,7 +44,9 @@ def check_urls(state: State, body: NewSchedule | ScheduleChange) -> None:
 
 def asked(body: NewSchedule | ScheduleChange) -> tuple[str, Request | None]:
     """Returns the kind of job that is to be repeated, and its request; None where a change leaves it."""
-    return "comparison", body.comparison  # a change that does not name it has None there
+    if body.study is not None:
+        return "study", body.study
+    return "comparison", body.comparison  # a change that names neither has None there
 
 
 def create(state: State, connection: Connection, principal: Principal, body: NewSchedule) -> RowMapping:

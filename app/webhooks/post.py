@@ -63,10 +63,12 @@ def sender(*, private: bool, resolve: Resolve = resolve, seconds: float = SECOND
         resolve: says what a host's addresses are.
         seconds: how long one may take.
     """
+    trusted = functools.cache(httpx.create_ssl_context)  # read once, and not before it is needed
 
     def send(letter: Letter) -> Outcome:
+        backend = CheckedBackend(resolve, private=private, seconds=seconds)
         try:
-            status = _status(letter, CheckedBackend(resolve, private=private, seconds=seconds))
+            status = _status(letter, backend, trusted())
         except ForbiddenAddressError as error:
             return Outcome(str(error))
         except (httpcore.TimeoutException, TimeoutError):
@@ -78,7 +80,7 @@ def sender(*, private: bool, resolve: Resolve = resolve, seconds: float = SECOND
     return send
 
 
-def _status(letter: Letter, backend: CheckedBackend) -> int:
+def _status(letter: Letter, backend: CheckedBackend, trusted: ssl.SSLContext) -> int:
     """Returns the answer's status. Its body is left unread: nothing of it is wanted, and it may have no end."""
     url = httpx.URL(letter.url)
     body = letter.body.encode()
@@ -95,15 +97,10 @@ def _status(letter: Letter, backend: CheckedBackend) -> int:
     target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
     # httpcore itself, which httpx is made of: it follows no redirect, knows no proxy, and takes a dialler of ours.
     with (
-        httpcore.ConnectionPool(ssl_context=_trust(), network_backend=backend) as pool,
+        httpcore.ConnectionPool(ssl_context=trusted, network_backend=backend) as pool,
         pool.stream("POST", target, headers=headers, content=body, extensions={"timeout": _STEP}) as response,
     ):
         return response.status
-
-
-@functools.cache
-def _trust() -> ssl.SSLContext:
-    return httpx.create_ssl_context()
 
 
 def _judge(status: int) -> Outcome:

@@ -130,3 +130,53 @@ def test_the_comparisons_own_webhook_is_sent_too(desk: Desk) -> None:
     made = desk.make(comparison={**comparison, "webhook_url": URL}, alert=alert(below=0.5))
     desk.found(made["id"], 0.2)
     assert [row["event"] for row in desk.deliveries()] == ["schedule.alert", "comparison.succeeded"]
+
+
+STUDY = {"models": ["builtin:minilm-l6", "builtin:minilm-l3"], "probe": "builtin:emoji"}
+
+
+def test_a_study_is_repeated_likewise(desk: Desk) -> None:
+    answer = desk.post(comparison=None, study=STUDY, alert=alert(below=0.3))
+    made = answer.json()
+    assert answer.status_code == 201, answer.text
+    assert (made["comparison"], made["study"]["models"]) == (None, STUDY["models"])
+    desk.again(made["id"])
+    (job,) = desk.jobs()
+    assert job["kind"] == "study"
+    side = {
+        "id": "builtin:minilm-l6",
+        "name": "builtin:minilm-l6",
+        "reference": "builtin:minilm-l6",
+        "fingerprint": "f",
+    }
+    matrix = {"key": "mutual_knn", "matrix": [[1.0, 0.2], [0.2, 1.0]], "calibrated": None}
+    found = {"metrics": [matrix], "provenance": {"models": {"one": side, "two": side}}}
+    claim = desk.state.ledger.claim(job["id"], "wrk_hand")
+    assert desk.state.ledger.publish(claim, found)
+    (run,) = desk.runs(made["id"])
+    assert run["scores"]["mutual_knn"] == {
+        "score": 0.2,
+        "calibrated": None,
+        "p_value": None,
+        "layer_a": None,
+        "layer_b": None,
+    }
+    assert set(run["models"]) == {"one", "two"}
+    (told,) = desk.deliveries()
+    assert json.loads(told["body"])["url"] == f"/v1/studies/{job['id']}"
+    items = desk.service.client.get("/v1/schedules?model=builtin:minilm-l3").json()["items"]
+    assert [item["id"] for item in items] == [made["id"]]
+    assert desk.service.client.get("/v1/schedules?model=builtin:minilm").json()["items"] == []
+
+
+def test_one_thing_is_repeated(desk: Desk) -> None:
+    for changed in ({"study": STUDY}, {"comparison": None}):
+        answer = desk.post(**changed)
+        assert answer.status_code == 422
+        assert "not both" in answer.text
+    made = desk.make()
+    path = f"/v1/schedules/{made['id']}"
+    changed = desk.service.client.patch(path, json={"study": STUDY}).json()
+    assert (changed["comparison"], changed["study"]["probe"]) == (None, "builtin:emoji")
+    wrong = desk.service.client.patch(path, json={"study": {**STUDY, "models": ["builtin:minilm-l6", "nobody"]}})
+    assert wrong.json()["errors"][0]["pointer"] == "/study/models/1"

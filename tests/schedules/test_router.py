@@ -85,7 +85,7 @@ def test_what_cannot_be_met_is_refused_where_it_is_wrong(
 
 def test_what_is_missing_is_named(desk: Desk) -> None:
     answer = desk.service.client.post("/v1/schedules", json={})
-    assert {"/name", "/cron"} <= {error["pointer"] for error in answer.json()["errors"]}
+    assert {"/name", "/cron"} == {error["pointer"] for error in answer.json()["errors"]}
 
 
 def test_a_change_is_of_what_it_names(desk: Desk) -> None:
