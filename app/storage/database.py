@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -53,6 +54,7 @@ class Database:
     def __init__(self, url: str, *, pool: int = 20) -> None:
         self.url = url
         self.is_sqlite = url.startswith("sqlite")
+        self._writing = threading.Lock()
         if self.is_sqlite:
             Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
             self.engine = sa.create_engine(url, pool_size=pool, max_overflow=20, connect_args={"timeout": 30})
@@ -69,8 +71,25 @@ class Database:
 
         On SQLite it holds the one write lock from its beginning: read, decide and write is one step.
         """
-        with self.engine.connect().execution_options(accord_write=True) as connection, connection.begin():
+        with (
+            self._turn(),
+            self.engine.connect().execution_options(accord_write=True) as connection,
+            connection.begin(),
+        ):
             yield connection
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Waits on SQLite for this process's other writers, in order: SQLite's own wait is a sleep that grows."""
+        if not self.is_sqlite:
+            yield
+            return
+        if not self._writing.acquire(timeout=_SQLITE_WAIT / 1000):
+            raise sa.exc.TimeoutError("another transaction of this process takes too long")
+        try:
+            yield
+        finally:
+            self._writing.release()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
