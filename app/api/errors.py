@@ -12,12 +12,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from alignment.errors import AccordError
 from app.problems import MEDIA_TYPE, FieldError, Problem, problem_of
 from app.storage.database import is_outage
 
 _LOG = structlog.get_logger("accord.api")
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _MOST_SHOWN = 100  # characters of an input that an error repeats
 
 
@@ -85,13 +87,26 @@ async def _on_ours(request: Request, error: Exception) -> JSONResponse:
 
 async def _on_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - installed for it
+    headers, path = dict(error.headers or {}), request.url.path
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(_methods(request))
     details = {
-        404: f"there is nothing at {request.url.path}; /docs lists what there is",
-        405: f"{request.method} is not for {request.url.path}; it takes {(error.headers or {}).get('Allow', 'others')}",
+        404: f"there is nothing at {path}; /docs lists what there is",
+        405: f"{request.method} is not for {path}; it takes {headers.get('Allow')}",
         400: "the request's body cannot be read; send JSON, or a form with its boundary",
     }
     detail = details.get(error.status_code, str(error.detail))
-    return respond(Problem(error.status_code, detail, headers=error.headers))
+    return respond(Problem(error.status_code, detail, headers=headers))
+
+
+def _methods(request: Request) -> list[str]:
+    """Returns the methods that a path takes; Starlette names those of the first route alone."""
+    routes = request.app.router.routes
+    return [
+        method
+        for method in _METHODS
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+    ]
 
 
 async def _on_invalid(request: Request, error: Exception) -> JSONResponse:

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from sqlalchemy import Connection
 
+from app.api.errors import document
 from app.api.once import Answer, DoOnce
 from app.api.pages import Cursor, Limit, Page
 from app.api.state import AppState
@@ -23,6 +24,7 @@ Status = Annotated[DeliveryStatus | None, Query(description="only those of this 
     status_code=201,
     summary="Make or replace the team's webhook secret",
     response_model=WebhookSecret,
+    responses=document(409),
 )
 def make_secret(state: AppState, principal: Admin, once: DoOnce) -> Response:
     """Makes the secret that the team's webhooks are signed with, and shows it this once; the one before is void.

@@ -47,7 +47,12 @@ async def _connection(url: str, queue: Iterator[tuple[str, str, Any, dict[str, s
     for method, path, body, headers in queue:
         started = time.perf_counter()
         content = b"" if body is None else json.dumps(body).encode()
-        lines = {"Host": where.netloc, "Content-Length": str(len(content)), "Content-Type": "application/json", **headers}
+        lines = {
+            "Host": where.netloc,
+            "Content-Length": str(len(content)),
+            "Content-Type": "application/json",
+            **headers,
+        }
         head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
         writer.write(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + content)
         status, answer = await _answer(reader)
