@@ -35,7 +35,6 @@ from app.teams import router as teams
 from app.teams.rate import RateLimiter
 from app.trainings import router as trainings
 from app.uploads import router as uploads
-from app.uploads.sweep import sweep
 from app.web import page
 from app.webhooks import router as webhooks
 
@@ -61,7 +60,6 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     async def life(app: FastAPI) -> AsyncIterator[None]:
         with database.write() as connection:
             keys.ensure_team(database, connection, keys.DEFAULT_TEAM)
-        sweep(settings, database)
         _LOG.info("api ready")
         yield
         app.state.closing = True  # streams of events end, so that the server can

@@ -60,7 +60,7 @@ def noise() -> Callable[..., np.ndarray]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks what uses a database, so that it can be run again with another kind."""
     for item in items:
-        if "database_url" in getattr(item, "fixturenames", ()):
+        if {"database_url", "steady"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.database)
 
 
@@ -95,3 +95,22 @@ def service(tmp_path: Path, database: "Database") -> Iterator["Service"]:
     made = serve(tmp_path, database)
     with made.client:
         yield made
+
+
+@pytest.fixture(scope="module")
+def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Service"]:
+    """The same for all tests of a module, which saves each a database; for those that leave nothing behind."""
+    from app.jobs import Engine
+    from app.storage import Database
+    from tests.databases import fresh_url
+    from tests.service import serve
+
+    folder = tmp_path_factory.mktemp("steady")
+    with fresh_url(folder) as url:
+        shared = Database(url)
+        Engine.migrate(shared)
+        shared.migrate()
+        made = serve(folder, shared)
+        with made.client:
+            yield made
+        shared.close()

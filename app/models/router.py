@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 from sqlalchemy import Connection
 
 from app.api.errors import document
@@ -18,6 +18,9 @@ from app.storage.tables import models, teams
 from app.teams.principal import Reader, Runner
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
+ModelId = Annotated[
+    str, Path(alias="id", max_length=200, description="its id", examples=["mdl_01kb0000000000000000000000"])
+]
 
 
 @router.post("", status_code=201, summary="Register a model", response_model=Model, responses=document(409))
@@ -56,15 +59,15 @@ def listed(
         return page(connection, query, models.c.id, limit, cursor, Model.of)
 
 
-@router.get("/{model_id}", summary="A model")
-def one(model_id: str, state: AppState, principal: Reader) -> Model:
+@router.get("/{id}", summary="A model")
+def one(model_id: ModelId, state: AppState, principal: Reader) -> Model:
     """The model of an id."""
     with state.database.read() as connection:
         return Model.of(service.MODELS.get(connection, principal, model_id))
 
 
-@router.delete("/{model_id}", status_code=204, summary="Delete a model")
-def delete(model_id: str, state: AppState, principal: Runner) -> None:
+@router.delete("/{id}", status_code=204, summary="Delete a model")
+def delete(model_id: ModelId, state: AppState, principal: Runner) -> None:
     """Takes its name away. Comparisons that were asked for with it go on and stay; new ones cannot name it.
 
     A key deletes what it registered itself; what another key registered or what is shared takes the role admin.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from anyio import CapacityLimiter
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from alignment.probes import load_probe
 from app.api.body import read
@@ -26,6 +26,9 @@ from app.uploads.receive import receive
 from app.uploads.schemas import FILE
 
 router = APIRouter(prefix="/v1/probes", tags=["probe sets"])
+ProbeId = Annotated[
+    str, Path(alias="id", max_length=200, description="its id", examples=["prb_01kb0000000000000000000000"])
+]
 _FORM = schema(NewForm)
 _FORM = {**_FORM, "required": ["file", *_FORM["required"]], "properties": {"file": FILE, **_FORM["properties"]}}
 _BODY: dict[str, Any] = {
@@ -90,16 +93,16 @@ def listed(
         return page(connection, query, probes.c.id, limit, cursor, Probe.of)
 
 
-@router.get("/{probe_id}", summary="A probe set")
-def one(probe_id: str, state: AppState, principal: Reader) -> Probe:
+@router.get("/{id}", summary="A probe set")
+def one(probe_id: ProbeId, state: AppState, principal: Reader) -> Probe:
     """The probe set of an id."""
     with state.database.read() as connection:
         return Probe.of(PROBES.get(connection, principal, probe_id))
 
 
-@router.get("/{probe_id}/preview", summary="A probe set's first items")
+@router.get("/{id}/preview", summary="A probe set's first items")
 def preview(
-    probe_id: str,
+    probe_id: ProbeId,
     state: AppState,
     principal: Reader,
     limit: Annotated[int, Query(ge=1, le=previews.MOST, description="how many items at most", examples=[10])] = 10,
@@ -117,8 +120,8 @@ def _made(state: State, row: Any) -> Preview:
     return made
 
 
-@router.delete("/{probe_id}", status_code=204, summary="Delete a probe set")
-def delete(probe_id: str, state: AppState, principal: Runner) -> None:
+@router.delete("/{id}", status_code=204, summary="Delete a probe set")
+def delete(probe_id: ProbeId, state: AppState, principal: Runner) -> None:
     """Takes its name away. Comparisons that were asked for with it go on and stay; new ones cannot name it.
 
     The upload that it was made from stays. A key deletes what it registered itself; what another key registered or what

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request, Response
 from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 
@@ -17,6 +19,9 @@ from app.uploads.receive import receive
 from app.uploads.schemas import FORM, Upload
 
 router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
+UploadId = Annotated[
+    str, Path(alias="id", max_length=200, description="its id", examples=["upl_01kb0000000000000000000000"])
+]
 
 
 @router.post(
@@ -47,14 +52,14 @@ def listed(state: AppState, principal: Reader, limit: Limit = 50, cursor: Cursor
         return page(connection, service.of_team(principal), uploads.c.id, limit, cursor, Upload.of)
 
 
-@router.get("/{upload_id}", summary="An upload")
-def one(upload_id: str, state: AppState, principal: Reader) -> Upload:
+@router.get("/{id}", summary="An upload")
+def one(upload_id: UploadId, state: AppState, principal: Reader) -> Upload:
     """What is known of a file; the file itself is not given out again."""
     with state.database.read() as connection:
         return Upload.of(service.get(connection, principal, upload_id))
 
 
-@router.delete("/{upload_id}", status_code=204, summary="Delete an upload", responses=document(409))
-def delete(upload_id: str, state: AppState, principal: Runner) -> None:
+@router.delete("/{id}", status_code=204, summary="Delete an upload", responses=document(409))
+def delete(upload_id: UploadId, state: AppState, principal: Runner) -> None:
     """Deletes a file and frees its room. While a model, a probe set or a job needs it, this answers 409."""
     service.remove(state, principal, upload_id)

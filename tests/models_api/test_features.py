@@ -81,8 +81,8 @@ def zipped(**members: bytes) -> bytes:
         ("a.csv", b"text\na\n", "must end in .npz"),
     ],
 )
-def test_what_is_no_file_of_activations_is_refused(service: Service, name: str, data: bytes, says: str) -> None:
-    answer = register(service, name, data)
+def test_what_is_no_file_of_activations_is_refused(steady: Service, name: str, data: bytes, says: str) -> None:
+    answer = register(steady, name, data)
     assert pointer(answer) == "/source/upload"
     assert says in answer.json()["detail"]
     assert name in answer.json()["detail"]

@@ -67,14 +67,14 @@ def test_a_builtin_is_registered_in_one_call(service: Service) -> None:
         ({"type": "features", "upload": "\0"}, "/source/upload"),
     ],
 )
-def test_a_wrong_source_is_pointed_at(service: Service, source: dict[str, Any], where: str) -> None:
-    answer = service.client.post("/v1/models", json={"name": "x", "source": source})
+def test_a_wrong_source_is_pointed_at(steady: Service, source: dict[str, Any], where: str) -> None:
+    answer = steady.client.post("/v1/models", json={"name": "x", "source": source})
     assert pointer(answer) == where
-    assert service.client.get("/v1/models").json()["items"] == []
+    assert steady.client.get("/v1/models").json()["items"] == []
 
 
-def test_a_wrong_builtin_is_guessed(service: Service) -> None:
-    assert "did you mean 'minilm-l6'?" in post(service, "x", type="builtin", id="minilm-l66").json()["detail"]
+def test_a_wrong_builtin_is_guessed(steady: Service) -> None:
+    assert "did you mean 'minilm-l6'?" in post(steady, "x", type="builtin", id="minilm-l66").json()["detail"]
 
 
 @pytest.mark.parametrize(
@@ -93,8 +93,8 @@ def test_hub_models_keep_their_reference(service: Service, source: dict[str, Any
 
 
 @pytest.mark.parametrize("name", ["", " a", "a ", "a:b", "-a", "é", "a\nb", "x" * 201, "mdl_" + "0" * 26])
-def test_a_name_has_no_room_for_what_would_mislead(service: Service, name: str) -> None:
-    assert pointer(post(service, name, type="builtin", id="minilm-l6")) == "/name"
+def test_a_name_has_no_room_for_what_would_mislead(steady: Service, name: str) -> None:
+    assert pointer(post(steady, name, type="builtin", id="minilm-l6")) == "/name"
 
 
 def test_a_taken_name_is_refused_until_it_is_deleted(service: Service) -> None:

@@ -153,8 +153,8 @@ def test_columns_are_named_in_either_form(service: Service) -> None:
         ({"type": "else"}, "/source", "builtin"),
     ],
 )
-def test_a_wrong_source_is_pointed_at(service: Service, source: dict[str, Any], where: str, says: str) -> None:
-    answer = service.client.post("/v1/probes", json={"name": "x", "source": source})
+def test_a_wrong_source_is_pointed_at(steady: Service, source: dict[str, Any], where: str, says: str) -> None:
+    answer = steady.client.post("/v1/probes", json={"name": "x", "source": source})
     assert pointer(answer) == where
     assert says in answer.json()["detail"]
 
@@ -179,21 +179,21 @@ BAD = [
 
 @pytest.mark.parametrize(("file", "data", "says"), BAD)
 def test_what_cannot_be_read_is_refused_by_the_name_it_was_sent_by(
-    service: Service, file: str, data: bytes, says: str
+    steady: Service, file: str, data: bytes, says: str
 ) -> None:
-    by_upload = service.client.post("/v1/probes", json=named(upload(service, file, data)))
+    by_upload = steady.client.post("/v1/probes", json=named(upload(steady, file, data)))
     assert pointer(by_upload) == "/source/upload"
-    left = on_disk(service)
-    by_form = form(service, file, data)
+    left = on_disk(steady)
+    by_form = form(steady, file, data)
     assert pointer(by_form) == "/file"
-    assert on_disk(service) == left  # the file of a form that is refused is not kept
+    assert on_disk(steady) == left  # the file of a form that is refused is not kept
     for answer in (by_upload, by_form):
         detail = answer.json()["detail"]
         assert says in detail
         assert file in detail or "image 'a.png'" in detail
-        assert str(service.settings.data_dir) not in answer.text
+        assert str(steady.settings.data_dir) not in answer.text
         assert "upl_" not in detail
-    assert service.client.get("/v1/probes").json()["items"] == []
+    assert steady.client.get("/v1/probes").json()["items"] == []
 
 
 @pytest.mark.parametrize(
@@ -213,12 +213,13 @@ def test_what_cannot_be_read_is_refused_by_the_name_it_was_sent_by(
         ({"files": {"file": ("a.jsonl", JSONL)}, "data": {"name": "x", "columns": '{"tx": "a"}'}}, 422, "/columns/tx"),
     ],
 )
-def test_a_wrong_request_is_refused(service: Service, request_: dict[str, Any], status: int, where: str | None) -> None:
-    answer = service.client.post("/v1/probes", **request_)
+def test_a_wrong_request_is_refused(steady: Service, request_: dict[str, Any], status: int, where: str | None) -> None:
+    left = on_disk(steady)
+    answer = steady.client.post("/v1/probes", **request_)
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json().get("errors", [{}])[0].get("pointer") == where
-    assert on_disk(service) == []
+    assert on_disk(steady) == left
 
 
 def test_a_preview_shows_texts_and_targets(service: Service) -> None:

@@ -37,9 +37,9 @@ def came_from(service: Service, address: str, host: str = "127.0.0.1") -> TestCl
     ],
 )
 def test_without_keys_only_loopback_asks_and_by_its_own_name(
-    service: Service, address: str, host: str, status: int
+    steady: Service, address: str, host: str, status: int
 ) -> None:
-    answer = came_from(service, address, host).get("/v1/me", headers={"X-Forwarded-For": "127.0.0.1"})
+    answer = came_from(steady, address, host).get("/v1/me", headers={"X-Forwarded-For": "127.0.0.1"})
     assert answer.status_code == status
     if status == 200:
         assert {name: answer.json()[name] for name in ("team", "role", "key")} == {

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import os
-import time
 import tracemalloc
 import zipfile
 from collections.abc import Iterator
@@ -14,10 +13,9 @@ import anyio
 import numpy as np
 import pytest
 
-from app.storage.tables import jobs, uploads
+from app.storage.tables import jobs
 from app.teams import keys
 from app.uploads.draft import safe_name
-from app.uploads.sweep import sweep
 from tests.service import Service, serve
 
 JSONL = b'{"text": "a"}\n{"text": "b"}\n'
@@ -82,12 +80,12 @@ def test_a_name_is_never_a_path(given: str, kept: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["model.pkl", "x.pth", "noending", "x.csv.exe", ".csv/"])
-def test_an_unknown_kind_is_refused(service: Service, name: str) -> None:
-    answer = send(service, name)
+def test_an_unknown_kind_is_refused(steady: Service, name: str) -> None:
+    answer = send(steady, name)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == "/file"
     assert ".parquet" in answer.json()["detail"]
-    assert on_disk(service) == []
+    assert on_disk(steady) == []
 
 
 @pytest.mark.parametrize(
@@ -102,9 +100,9 @@ def test_an_unknown_kind_is_refused(service: Service, name: str) -> None:
         ("x.txt", b""),
     ],
 )
-def test_a_file_that_is_not_what_its_name_says_is_refused(service: Service, name: str, data: bytes) -> None:
-    assert send(service, name, data).status_code == 422
-    assert on_disk(service) == []
+def test_a_file_that_is_not_what_its_name_says_is_refused(steady: Service, name: str, data: bytes) -> None:
+    assert send(steady, name, data).status_code == 422
+    assert on_disk(steady) == []
 
 
 def test_known_kinds_are_taken(service: Service) -> None:
@@ -144,13 +142,13 @@ def test_known_kinds_are_taken(service: Service) -> None:
     ],
 )
 def test_a_wrong_form_is_refused_and_leaves_nothing(
-    service: Service, body: dict[str, Any], status: int, where: str | None
+    steady: Service, body: dict[str, Any], status: int, where: str | None
 ) -> None:
-    answer = service.client.post("/v1/uploads", **body)
+    answer = steady.client.post("/v1/uploads", **body)
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json().get("errors", [{}])[0].get("pointer") == where
-    assert on_disk(service) == []
+    assert on_disk(steady) == []
 
 
 def ask(service: Service, messages: list[dict[str, Any]], sent: list[dict[str, Any]]) -> None:
@@ -185,7 +183,7 @@ def ask(service: Service, messages: list[dict[str, Any]], sent: list[dict[str, A
     anyio.run(run)
 
 
-def test_a_lost_connection_leaves_nothing(service: Service) -> None:
+def test_a_lost_connection_leaves_nothing(steady: Service) -> None:
     head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n'
     chunks = [head, 2_000_000 * b"a"]
     sent: list[dict[str, Any]] = []
@@ -195,15 +193,15 @@ def test_a_lost_connection_leaves_nothing(service: Service) -> None:
     class Messages(list[dict[str, Any]]):
         def __iter__(self) -> Iterator[dict[str, Any]]:
             yield from messages
-            seen.append(on_disk(service))  # all that came was written before more was asked for
+            seen.append(on_disk(steady))  # all that came was written before more was asked for
             yield {"type": "http.disconnect"}
 
-    ask(service, Messages(), sent)
+    ask(steady, Messages(), sent)
     assert len(seen[0]) == 2
     assert seen[0][0].startswith(".upl_")
-    assert on_disk(service) == []
+    assert on_disk(steady) == []
     assert sent[0]["status"] == 400
-    assert service.client.get("/v1/uploads").json()["items"] == []
+    assert steady.client.get("/v1/uploads").json()["items"] == []
 
 
 def test_a_large_file_does_not_pass_through_memory(service: Service) -> None:
@@ -310,20 +308,6 @@ def test_what_is_needed_is_not_deleted(service: Service) -> None:
         connection.execute(jobs.update().values(state="cancelled"))
     assert service.client.delete(where).status_code == 204
     assert on_disk(service) == []
-
-
-def test_strays_of_a_process_that_died_are_swept(service: Service) -> None:
-    kept = send(service).json()["id"]
-    folder = service.settings.data_dir / "uploads"
-    for name in (".upl_torn", "upl_without_row", "upl_young"):
-        (folder / name).mkdir()
-    for entry in folder.iterdir():
-        if entry.name != "upl_young":
-            os.utime(entry, (time.time() - 2 * 24 * 3600,) * 2)
-    assert sweep(service.settings, service.database) == 2
-    assert sorted(path.name for path in folder.iterdir()) == sorted([kept, "upl_young"])
-    with service.database.write() as connection:
-        connection.execute(uploads.delete())
 
 
 def test_the_form_is_described(service: Service) -> None:
