@@ -16,7 +16,9 @@ from typing import Any, Protocol
 from app.jobs import child
 
 _KILL_SECONDS = 10.0  # what a driver holds on to may take as long to die
-PRELOAD = ("app.jobs.child", "alignment.comparison", "alignment.study")
+# What a child would else import by itself: what work needs, and what the program's main module imports, which Python
+# has each child run anew (a tenth of a second of computing for each job).
+PRELOAD = ("app.jobs.child", "app.worker", "app.cli.main", "alignment.comparison", "alignment.study")
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,7 @@ class LocalExecutor:
 
     def __init__(self, preload: Sequence[str] = PRELOAD) -> None:
         self._context = multiprocessing.get_context("forkserver")
-        # `__main__` too: else each child would import the program's main module anew.
-        self._context.set_forkserver_preload(["__main__", *preload])
+        self._context.set_forkserver_preload(list(preload))
 
     def start(self, order: Order) -> Run:
         """Returns work that has been started."""

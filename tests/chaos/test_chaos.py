@@ -33,7 +33,7 @@ def all_ended_once(found: Figures, jobs: int) -> None:
 
 
 def test_killed_at_random(stage: Arena) -> None:
-    found = scenarios.killed_at_random(stage, jobs=30, kills=6, seconds=0.2)
+    found = scenarios.killed_at_random(stage, jobs=30, kills=5, seconds=0.2)
     all_ended_once(found, 30)
     assert found["kills"] > 0
 
@@ -50,14 +50,14 @@ def test_frozen_past_its_lease_and_woken(stage: Arena) -> None:
 
 
 def test_a_long_queue_is_drained_without_a_duplicate(stage: Arena) -> None:
-    found = scenarios.drained(stage, jobs=120)
-    all_ended_once(found, 120)
-    assert found["begun"] == 120
+    found = scenarios.drained(stage, jobs=100)
+    all_ended_once(found, 100)
+    assert found["begun"] == 100
 
 
 def test_the_database_is_away_for_longer_than_a_lease(fragile: Server, tmp_path: Path) -> None:
     with arena(fragile.url, tmp_path) as stage:
-        found = scenarios.database_away(stage, fragile, seconds=8, jobs=4)
+        found = scenarios.database_away(stage, fragile, seconds=6, jobs=4)
     all_ended_once(found, 5)
     assert found["losses"] == 0  # nobody was taken for dead
 
