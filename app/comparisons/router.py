@@ -25,7 +25,7 @@ router = APIRouter(prefix="/v1/comparisons", tags=["comparisons"])
     "",
     status_code=202,
     summary="Compare two models",
-    responses={202: {"model": Comparison, "description": "queued; `Location` says where to look"}, **document(409)},
+    responses={**routes.queued("/v1/comparisons", Comparison, "grid", "heatmap"), **document(409)},
 )
 def create(state: AppState, principal: Runner, once: DoOnce, body: NewComparison) -> Response:
     """Queues a comparison. What cannot be met as it is asked is refused here, and nothing is queued."""
@@ -37,6 +37,7 @@ def create(state: AppState, principal: Runner, once: DoOnce, body: NewComparison
 
 routes.add(router, service.KIND, ComparisonItem, Comparison)
 
+Id = Annotated[str, routes.id_of(service.KIND)]
 _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 _TEXT: dict[str, Any] = {"schema": {"type": "string"}}
 
@@ -57,7 +58,7 @@ _TEXT: dict[str, Any] = {"schema": {"type": "string"}}
 def grid(
     state: AppState,
     principal: Reader,
-    id: routes.JobId,
+    id: Id,
     metric: found.MetricKey = None,
     format: Annotated[
         grids.GridFormat,
@@ -83,7 +84,7 @@ def grid(
 def heatmap(
     state: AppState,
     principal: Reader,
-    id: routes.JobId,
+    id: Id,
     metric: found.MetricKey = None,
     format: Annotated[
         grids.PictureFormat, Query(description="`svg`, or `png` with 200 dots an inch", examples=["png"])

@@ -1,7 +1,5 @@
 """Routes: what can be done with a job of any kind once it is there: list, look, cancel, follow."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -18,13 +16,13 @@ from app.api.once import Answer, Once
 from app.api.pages import Cursor, Limit, Page, page
 from app.api.state import AppState, State
 from app.models.service import find as find_model
+from app.storage.ids import PREFIXES
 from app.storage.tables import job_models, jobs
 from app.teams import audit
 from app.teams.principal import Principal, Reader, Runner
 
 _JSON = "application/json"
 _MODEL_ID = re.compile(r"mdl_[0-9a-z]{26}")
-JobId = Annotated[str, Path(max_length=200, description="its id", examples=["cmp_01jdfq5n0v8m3k7r2x9yzw4abc"])]
 StatusFilter = Annotated[Status | None, Query(description="only those with this status", examples=["running"])]
 ModelFilter = Annotated[
     str | None,
@@ -43,6 +41,26 @@ TeamFilter = Annotated[
 
 class Shown(RootModel[dict[str, Any]]):
     """What an answer shows, put together already."""
+
+
+def id_of(kind: str) -> Any:
+    """Returns what a path's `id` is of a kind of job."""
+    return Path(max_length=200, description="its id", examples=[f"{PREFIXES[kind]}_01kb0000000000000000000000"])
+
+
+def queued(path: str, whole: type[Any], *more: str) -> dict[int | str, dict[str, Any]]:
+    """Returns what OpenAPI is to say of a POST that queues a job: what it answers, and what can be asked of it then.
+
+    Args:
+        path: the jobs' path.
+        whole: what is answered.
+        more: what else can be asked, beside a look and a cancel: the last part of its path, and its function's name.
+    """
+    stem = re.sub(r"\W", "_", path)
+    ids = {"look": f"one{stem}__id__get", "cancel": f"cancelled{stem}__id__cancel_post"}
+    ids |= {name: f"{name}{stem}__id__{name}_get" for name in more}
+    links = {name: {"operationId": found, "parameters": {"id": "$response.body#/id"}} for name, found in ids.items()}
+    return {202: {"model": whole, "description": "queued; `Location` says where to look", "links": links}}
 
 
 def add(router: APIRouter, kind: str, item: type[Any], whole: type[Any]) -> None:
@@ -72,8 +90,10 @@ def add(router: APIRouter, kind: str, item: type[Any], whole: type[Any]) -> None
             found = page(connection, asked, jobs.c.id, limit, cursor, item_of)
         return Response(to_json({"items": found.items, "next_cursor": found.next_cursor}), media_type=_JSON)
 
+    job = id_of(kind)
+
     @router.get("/{id}", summary=f"Look at a {kind}", responses={200: {"model": whole}, **etags.NOT_MODIFIED})
-    def one(state: AppState, principal: Reader, id: JobId, known: etags.IfNoneMatch = None) -> Response:
+    def one(state: AppState, principal: Reader, id: Annotated[str, job], known: etags.IfNoneMatch = None) -> Response:
         """Its status and progress; its result once it has succeeded. What has ended has an `ETag`."""
         with state.database.read() as connection:
             row = find_job(connection, principal.team, kind, id)
@@ -87,7 +107,7 @@ def add(router: APIRouter, kind: str, item: type[Any], whole: type[Any]) -> None
         return etags.tagged(Response(write(row, result), media_type=_JSON), tag)
 
     @router.post("/{id}/cancel", status_code=202, summary=f"Cancel a {kind}", responses={202: {"model": item}})
-    def cancelled(state: AppState, principal: Runner, id: JobId) -> Response:
+    def cancelled(state: AppState, principal: Runner, id: Annotated[str, job]) -> Response:
         """Stops it, queued or running. What has ended already stays as it is, and a second call changes nothing."""
         row = state.database.transact(lambda connection: cancel(state, connection, principal, kind, id))
         return Response(to_json(item_of(row)), 202, media_type=_JSON)
@@ -109,7 +129,7 @@ def add(router: APIRouter, kind: str, item: type[Any], whole: type[Any]) -> None
         request: Request,
         state: AppState,
         principal: Reader,
-        id: JobId,
+        id: Annotated[str, job],
         last: events.LastEventId = None,
     ) -> Response:
         """Tells how far it is, at least each second while something changes, and how it ended; then the stream ends."""

@@ -25,7 +25,7 @@ router = APIRouter(prefix="/v1/studies", tags=["studies"])
     "",
     status_code=202,
     summary="Measure many models against each other",
-    responses={202: {"model": Study, "description": "queued; `Location` says where to look"}, **document(409)},
+    responses={**routes.queued("/v1/studies", Study, "matrix"), **document(409)},
 )
 def create(state: AppState, principal: Runner, once: DoOnce, body: NewStudy) -> Response:
     """Queues a study. What cannot be met as it is asked is refused here, and nothing is queued."""
@@ -37,6 +37,7 @@ def create(state: AppState, principal: Runner, once: DoOnce, body: NewStudy) -> 
 
 routes.add(router, service.KIND, StudyItem, Study)
 
+Id = Annotated[str, routes.id_of(service.KIND)]
 _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 _TEXT: dict[str, Any] = {"schema": {"type": "string"}}
 
@@ -57,7 +58,7 @@ _TEXT: dict[str, Any] = {"schema": {"type": "string"}}
 def matrix(
     state: AppState,
     principal: Reader,
-    id: routes.JobId,
+    id: Id,
     metric: found.MetricKey = None,
     format: Annotated[
         matrices.Format,

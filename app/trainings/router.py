@@ -28,8 +28,8 @@ def recipes(principal: Reader, limit: Limit = 50, cursor: Cursor = None) -> Page
     "",
     status_code=202,
     summary="Train a pair of models",
-    response_model=Training,
-    responses={202: {"description": "queued; `Location` says where to look"}, **document(409)},
+    response_model=None,
+    responses={**routes.queued("/v1/trainings", Training), **document(409)},
 )
 def create(principal: Runner, once: DoOnce, body: NewTraining) -> NoReturn:
     """Queues a training by one of the recipes that are installed."""
