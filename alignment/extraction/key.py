@@ -9,7 +9,7 @@ from importlib import metadata
 
 from alignment.activations import Layers
 from alignment.models import Pooling
-from alignment.probes import ProbeSet
+from alignment.probes import Draw
 from alignment.probes.probe_set import Side
 
 _METHOD = 1  # raised when `extract` comes to give other numbers from the same packages
@@ -51,13 +51,13 @@ class Key:
 
     @classmethod
     def of(
-        cls, model: str, drawn: ProbeSet, *, side: Side, layers: Layers, pooling: Pooling, dtype: str, device: str
+        cls, model: str, drawn: Draw, *, side: Side, layers: Layers, pooling: Pooling, dtype: str, device: str
     ) -> Key:
         """Returns the key of a model's answers to some items; the device's number does not matter."""
         return cls(
             model=model,
             items=drawn.sha256,
-            view=side if side in drawn.vectors else None,
+            view=side if side in drawn.views else None,
             layers=layers,
             pooling=pooling,
             dtype=dtype,

@@ -6,6 +6,7 @@ or nothing. Two writers of one key make equal entries: the first stays, and both
     FOLDER/entries/ab/abcd…/manifest.json, 000-0000.safetensors, …     the entries, each named by its key
     FOLDER/drafts/…                                                    what is being written, or thrown away
     FOLDER/digests/…                                                   hashes of models' files (`identify`)
+    FOLDER/draws/…                                                     what was drawn of which probe set
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 
 from alignment.activations import Activations, Layers
 from alignment.errors import StoreFullError, WorkError
+from alignment.extraction.draws import Draws
 from alignment.extraction.entry import MANIFEST, DamagedError, Entry, Facts, sync_folder, write_entry
 from alignment.extraction.key import Key
 
@@ -36,11 +38,13 @@ class ActivationStore:
         entries: where entries lie.
         drafts: where they are made and thrown away.
         digests: a folder for `identify`.
+        draws: what was drawn of which probe set.
     """
 
     def __init__(self, folder: Path, *, shard_bytes: int = _SHARD) -> None:
         self._shard_bytes = shard_bytes
         self.entries, self.drafts, self.digests = folder / "entries", folder / "drafts", folder / "digests"
+        self.draws = Draws(folder / "draws")
 
     def find(self, key: Key) -> Entry | None:
         """Returns the entry of a key, or of the same with all layers; None if there is neither.

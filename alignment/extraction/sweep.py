@@ -12,6 +12,7 @@ from alignment.extraction.entry import MANIFEST
 from alignment.extraction.store import ActivationStore
 
 GRACE = 3600.0  # seconds: a comparison reads its first side only when its second is there, too
+_NOTES = 30 * 24 * 3600.0  # seconds without a use after which a hash or a draw goes, which is soon made anew
 STALE = 6 * 3600.0  # seconds without a change after which a draft's writer counts as dead
 
 
@@ -46,6 +47,9 @@ def sweep(store: ActivationStore, max_bytes: int, *, grace: float = GRACE, stale
         if time.time() - max(map(_changed, (draft, *_children(draft)))) > stale:
             shutil.rmtree(draft, ignore_errors=True)
             leftovers += 1
+    for note in (*_children(store.digests), *_children(store.draws.folder)):
+        if time.time() - _changed(note) > _NOTES:
+            note.unlink(missing_ok=True)
     found = []
     for shelf in _children(store.entries):
         for folder in _children(shelf):

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from alignment.activations import Activations
-from alignment.comparison import Items, Scoring
+from alignment.comparison import Items, Scoring, fewer_samples
 from alignment.comparison.request import Progress
 from alignment.comparison.score import silent
 from alignment.models import Hub
+from alignment.probes import Draw
 from alignment.report.study import MatrixResult, StudyModel, StudyReport, StudyWarning
 from alignment.study.matrices import matrix_of
 from alignment.study.models import Models
@@ -52,7 +53,7 @@ def study(
     return conclude(
         names,
         answers,
-        items,
+        Draw.of(items.whole, items.drawn),
         scoring,
         samples=request.samples,
         capability=request.capability,
@@ -66,7 +67,7 @@ def study(
 def conclude(
     names: Sequence[str],
     answers: Sequence[Activations],
-    items: Items,
+    draw: Draw,
     scoring: Scoring,
     *,
     samples: int,
@@ -81,7 +82,7 @@ def conclude(
     Args:
         names: what the report calls the models, each another.
         answers: their activations of the items drawn, just the layers wanted.
-        items: the items.
+        draw: the items.
         scoring: how two models are compared.
         samples: how many items were asked for.
         capability: a number a model, by its name.
@@ -96,7 +97,7 @@ def conclude(
     shelf = Shelf(answers, scoring, room)
     pairs = measure_pairs(names, answers, scoring, shelf, progress)
     results = [matrix_of(choice, names, pairs.best[choice.key]) for choice in scoring.metrics]
-    warnings = [StudyWarning(found.code, found.detail) for found in items.warnings(samples)]
+    warnings = [StudyWarning(found.code, found.detail) for found in fewer_samples(samples, draw.whole)]
     warnings += [*pairs.warnings, *_coarse(len(names), scoring, results)]
     if capability is not None:
         results = [_with_trend(result, [capability[name] for name in names], scoring.seed) for result in results]
@@ -104,9 +105,9 @@ def conclude(
     prediction = None
     if reference is not None:
         prediction = predict(names, answers, reference, shelf.of_items, scoring, progress)
-        warnings += _of_kernel(reference.facts, len(reference.rows), len(items.drawn))
+        warnings += _of_kernel(reference.facts, len(reference.rows), len(draw))
     return StudyReport(
-        samples=len(items.drawn),
+        samples=len(draw),
         models=tuple(
             StudyModel(
                 name,
@@ -124,8 +125,8 @@ def conclude(
         warnings=tuple(warnings),
         provenance={
             "models": {name: answer.origin for name, answer in zip(names, answers, strict=True)},
-            "probe_sha256": items.whole.sha256,
-            "items_sha256": items.drawn.sha256,
+            "probe_sha256": draw.whole_sha256,
+            "items_sha256": draw.sha256,
             **pairs.provenance,
             **provenance,
         },

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from alignment.comparison import measure
+from alignment.comparison import fewer_samples, measure
 from app.jobs import Context, Done, Needs
 from app.jobs.handler import FIGURES
 from app.scoring.extraction import obtain, open_request
@@ -36,7 +36,7 @@ def compare(payload: Mapping[str, Any], context: Context) -> Done | Needs:
         "request": payload["request"],
     }
     report = measure(a.activations, b.activations, opening.scoring, provenance, stages.progress)
-    report = replace(report, warnings=opening.items.warnings(payload["samples"]) + report.warnings)
+    report = replace(report, warnings=fewer_samples(payload["samples"], opening.draw.whole) + report.warnings)
     stages.progress("store", 0, 1)
     models = {side.facts["id"]: side.model for side in (a, b)}
     return Done({**report.to_dict(), FIGURES: {**stages.figures(), "models": models}})

@@ -13,7 +13,7 @@ from alignment.extraction import ActivationStore
 from alignment.metrics import MetricChoice
 from alignment.models import Hub, HuggingFaceHub
 from alignment.preprocessing import Preprocessing
-from alignment.probes import load_probe
+from alignment.probes import Draw, load_probe
 
 STORE = "activations"  # the store's folder beneath the data folder
 
@@ -73,6 +73,22 @@ def items_of(payload: Mapping[str, Any], name: str) -> Items:
     if whole.sha256 != probe["sha256"]:
         raise ProbeError(f"probe set {name!r} holds other items than when it was registered; register it anew")
     return Items(whole, whole.sample(payload["samples"], payload["seed"]))
+
+
+def draw_of(payload: Mapping[str, Any], name: str, settings: Mapping[str, Any]) -> Draw:
+    """Returns what is known of the items drawn, reading the probe set only if that was never done before.
+
+    Raises:
+        ProbeError: as `items_of`.
+    """
+    draws, samples, seed = store_of(settings).draws, payload["samples"], payload["seed"]
+    known = draws.find(payload["probe"]["sha256"], samples, seed, name)
+    if known is not None:
+        return known
+    items = items_of(payload, name)
+    draw = Draw.of(items.whole, items.drawn)
+    draws.keep(draw, samples, seed)
+    return draw
 
 
 def store_of(settings: Mapping[str, Any]) -> ActivationStore:

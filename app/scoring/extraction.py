@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from alignment.activations import Activations, Layers
-from alignment.comparison import Items, Scoring
+from alignment.comparison import Scoring
 from alignment.extraction import ActivationStore, Key, from_file
 from alignment.models import Hub, identify
+from alignment.probes import Draw
 from alignment.references import ModelRef
 from app.jobs import Context, Needs, Part
-from app.scoring.asked import hub_of, items_of, scoring_of, store_of
+from app.scoring.asked import draw_of, hub_of, scoring_of, store_of
 from app.scoring.hiding import hide_folders, hide_model, hide_probe, shown
 from app.scoring.stages import Stages
 
@@ -26,17 +27,17 @@ class Opening:
     Attributes:
         sides: each side, by the stage that its extraction is to the job.
         scoring: how activations are compared.
-        items: the probe set, and what was drawn of it.
+        draw: what is drawn of the probe set.
     """
 
     sides: Mapping[str, Mapping[str, Any]]
     scoring: Scoring
-    items: Items
+    draw: Draw
 
     @property
     def provenance(self) -> dict[str, Any]:
         """What reports say of the items."""
-        return {"probe_sha256": self.items.whole.sha256, "items_sha256": self.items.drawn.sha256}
+        return {"probe_sha256": self.draw.whole_sha256, "items_sha256": self.draw.sha256}
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,9 @@ def open_request(payload: Mapping[str, Any], context: Context) -> Opening:
     for side in sides.values():
         hide_model(context, side["reference"], side["name"])
     scoring = scoring_of(payload, context.device, context.settings)
-    items = items_of(payload, probe["name"])
-    scoring.require_items(len(items.drawn))
-    return Opening(sides, scoring, items)
+    draw = draw_of(payload, probe["name"], context.settings)
+    scoring.require_items(len(draw))
+    return Opening(sides, scoring, draw)
 
 
 def obtain(
@@ -91,9 +92,9 @@ def obtain(
     parts: list[Part] = []
     for number, (role, side) in enumerate(opening.sides.items()):
         context.subject = side["name"]
-        stages.progress(role, 0, len(opening.items.drawn))
+        stages.progress(role, 0, len(opening.draw))
         view = "b" if by_side and number else "a"
-        found = _answer(side, opening.items, payload, store, hub, role, view)
+        found = _answer(side, opening.draw, payload, store, hub, role, view)
         if isinstance(found, Part):
             parts.append(found)
         else:
@@ -116,7 +117,7 @@ def layers_of(given: str | Sequence[str | int]) -> Layers:
 
 def _answer(
     side: Mapping[str, Any],
-    items: Items,
+    draw: Draw,
     payload: Mapping[str, Any],
     store: ActivationStore,
     hub: Hub,
@@ -125,12 +126,12 @@ def _answer(
 ) -> Answer | Part:
     ref, layers = ModelRef.parse(side["reference"]), layers_of(side["layers"])
     if ref.scheme == "features":
-        read = from_file(ref.name, items.drawn, len(items.whole))
+        read = from_file(ref.name, draw, draw.whole)
         widths = [{"name": name, "width": value.shape[1]} for name, value in zip(read.layers, read.values, strict=True)]
         return _told(side, read.select(layers), shown(str(ref), side["name"]), widths, None, None)
     identity = identify(ref, hub, store.digests)
     asked = {"layers": layers, "pooling": side["pooling"], "dtype": payload["dtype"], "device": payload["device"]}
-    key = Key.of(identity.content, items.drawn, side=view, **asked)  # type: ignore[arg-type]  # checked at the door
+    key = Key.of(identity.content, draw, side=view, **asked)  # type: ignore[arg-type]  # checked at the door
     entry = store.find(key)
     found = None if entry is None else store.load(entry, layers)
     if entry is None or found is None:

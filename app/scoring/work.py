@@ -10,6 +10,7 @@ from alignment.comparison import Extraction, Source
 from alignment.errors import WorkError
 from alignment.extraction import Facts, Key
 from alignment.models import identify
+from alignment.probes import Draw
 from alignment.references import ModelRef
 from app.jobs import Context, Done
 from app.jobs.handler import FIGURES
@@ -43,7 +44,8 @@ def extract(payload: Mapping[str, Any], context: Context) -> Done:
     identity = identify(ModelRef.parse(payload["reference"]), hub, store.digests)
     asked = {name: payload[name] for name in ("side", "pooling", "dtype")}
     layers = layers_of(payload["layers"])
-    key = Key.of(identity.content, items.drawn, layers=layers, device=payload["device"], **asked)
+    draw = Draw.of(items.whole, items.drawn)
+    key = Key.of(identity.content, draw, layers=layers, device=payload["device"], **asked)
     entry = store.find(key)
     if entry is not None:  # made since it was asked for
         layers_kept = [{"name": row["name"], "width": row["width"]} for row in entry.manifest["layers"]]

@@ -12,6 +12,7 @@ from alignment.study.reference import ReferenceKernel, read_reference
 from alignment.study.reference.scores import least_items
 from app.jobs import Context, Done, Needs
 from app.jobs.handler import FIGURES
+from app.scoring.asked import items_of
 from app.scoring.extraction import Opening, obtain, open_request
 from app.scoring.hiding import hide_file
 from app.scoring.stages import Stages
@@ -37,7 +38,7 @@ def study(payload: Mapping[str, Any], context: Context) -> Done | Needs:
     report = conclude(
         names,
         [answer.activations for answer in answers],
-        opening.items,
+        opening.draw,
         opening.scoring,
         samples=payload["samples"],
         capability=None if capability is None else by_name(capability, models, names),
@@ -74,19 +75,20 @@ def by_name(capability: Mapping[str, float], models: list[Mapping[str, Any]], na
 
 def _require_one_view(opening: Opening) -> None:
     """Refuses vectors that are one side's of a comparison, unless no model is to answer them."""
-    drawn = opening.items.drawn
+    draw = opening.draw
     models = any(not side["reference"].startswith("features:") for side in opening.sides.values())
-    if drawn.kind == "array" and "x" not in drawn.vectors and models:
+    if draw.kind == "array" and "x" not in draw.views and models:
         raise ProbeError(
-            f"probe set {drawn.name!r} has vectors 'a' and 'b', one a side of a comparison; a study has no sides and "
+            f"probe set {draw.name!r} has vectors 'a' and 'b', one a side of a comparison; a study has no sides and "
             "needs them as 'x'"
         )
 
 
 def _reference(payload: Mapping[str, Any], opening: Opening, context: Context) -> ReferenceKernel | None:
-    asked, items = payload["reference"], opening.items
+    asked = payload["reference"]
     if asked is None:
         return None
+    items = items_of(payload, payload["probe"]["name"])
     hide_file(context, asked["path"], asked["name"])
     source = KernelSource(**{name: asked[name] for name in ("kind", "path", "window", "smoothing") if name in asked})
     found = read_reference(source, items.whole, items.drawn, least_items(opening.scoring.metrics))

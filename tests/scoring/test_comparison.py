@@ -149,3 +149,24 @@ def test_fewer_items_than_asked_for_is_a_warning(desk: Desk, folders: dict[str, 
     row = desk.compare(side, side, samples=1000)
     assert row["result"]["samples"] == 40
     assert row["result"]["warnings"][0]["code"] == "fewer_samples"
+
+
+def test_a_second_comparison_does_not_even_read_the_probe_set(desk: Desk, folders: dict[str, Path]) -> None:
+    a, b = desk.side(f"path:{folders['bert']}", "a"), desk.side(f"path:{folders['gpt2']}", "b")
+    payload = desk.payload(a=a, b=b)
+    first = desk.end(desk.ask("comparison", payload))
+    Path(desk.probe).unlink()
+    again = desk.end(desk.ask("comparison", payload))
+    assert again["result"] == first["result"]
+
+
+def test_a_damaged_note_of_what_was_drawn_is_made_anew(desk: Desk, folders: dict[str, Path]) -> None:
+    a, b = desk.side(f"path:{folders['bert']}", "a"), desk.side(f"path:{folders['gpt2']}", "b")
+    first = desk.compare(a, b)
+    (note,) = desk.store.draws.folder.iterdir()
+    good = note.read_text()
+    for bad in ("", "{}", "[]", good[:-5], good.replace('"ids": ["', '"ids": ["1')):
+        note.write_text(bad)
+        assert desk.compare(a, b)["result"] == first["result"]
+        assert note.read_text() == good
+    assert "my texts" not in good  # the name is one team's own
