@@ -11,6 +11,7 @@ from app.api.once import forget as forget_answers
 from app.jobs import Chore, Handler, Handlers, Ledger
 from app.jobs.handler import Settled
 from app.jobs.retention import forget as forget_jobs
+from app.probes.preview import forget as forget_previews
 from app.schedules import settle as settle_run
 from app.schedules.chores import chores as schedule_chores
 from app.scoring.chores import chores as store_chores
@@ -60,6 +61,7 @@ def chores(settings: Settings, database: Database) -> Callable[[Ledger], Sequenc
             Chore("forget jobs", _HOUR, lambda: forget_jobs(database, kept)),
             Chore("forget answers", _HOUR, lambda: forget_answers(database)),
             Chore("forget uploads", _HOUR, lambda: forget_uploads(settings, database, kept)),
+            Chore("forget previews", _HOUR, lambda: forget_previews(settings, kept)),
             Chore("clear uploads", _HOUR, lambda: clear_uploads(settings, database)),
         )
 

@@ -6,6 +6,8 @@ import base64
 import io
 import os
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from PIL import Image
@@ -40,6 +42,17 @@ def kept(settings: Settings, sha256: str) -> Preview | None:
         return Preview.model_validate_json(_path(settings, sha256).read_bytes())
     except FileNotFoundError:
         return None
+
+
+def forget(settings: Settings, seconds: float) -> int:
+    """Deletes previews that were made so long ago; returns how many. One that is asked for again is made anew."""
+    gone = 0
+    for path in _path(settings, "").parent.glob("*"):
+        with suppress(FileNotFoundError):  # another worker was faster
+            if path.stat().st_mtime < time.time() - seconds:
+                path.unlink()
+                gone += 1
+    return gone
 
 
 def _path(settings: Settings, sha256: str) -> Path:

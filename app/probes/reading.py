@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -10,8 +11,9 @@ from pathlib import Path
 from alignment.errors import ProbeError
 from alignment.probes import ProbeSet, load_probe
 
-# Images that are decoded to see whether they are whole. Of more, the job decodes each before any model runs.
-_MOST_DECODED = 1000
+# Pixels that are decoded to see whether images are whole, some seconds' worth. The job decodes every image before any
+# model runs.
+_MOST_PIXELS = 400_000_000
 BUILTIN = "builtin:"
 
 
@@ -48,8 +50,11 @@ def read(path: Path, name: str, columns: Mapping[str, str]) -> ProbeSet:
     """
     try:
         probe = load_probe(str(path), columns=columns, name=name)
-        for image in (probe.images or ())[:_MOST_DECODED]:
-            image.open()
+        pixels = 0
+        for image in probe.images or ():
+            pixels += math.prod(image.open().size)
+            if pixels > _MOST_PIXELS:
+                break
     except ProbeError as error:
         raise ProbeError(str(error).replace(str(path), name).replace(str(path.parent), "…")) from error
     return probe

@@ -228,3 +228,13 @@ def test_the_first_job_fills_in_what_only_the_model_tells(service: Service) -> N
         fill(connection, made["id"], fingerprint="f" * 64, **facts)
         fill(connection, "builtin:minilm-l6", fingerprint="f" * 64, **facts)
     assert service.client.get(f"/v1/models/{made['id']}").json() == {**made, **facts, "fingerprint": "f" * 64}
+
+
+def test_a_comparison_names_builtins_that_nobody_registered(service: Service) -> None:
+    body = {"model_a": "builtin:minilm-l6", "model_b": "builtin:minilm-l3", "probe": "builtin:language-reference"}
+    made = service.client.post("/v1/comparisons", json=body)
+    assert made.status_code == 202, made.text
+    (listed,) = service.client.get("/v1/comparisons?model=builtin:minilm-l6").json()["items"]
+    assert listed["id"] == made.json()["id"]
+    wrong = service.client.post("/v1/comparisons", json={**body, "model_b": "builtin:minilm-l33"})
+    assert pointer(wrong) == "/model_b"

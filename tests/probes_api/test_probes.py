@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from alignment.probes import load_probe
+from app.probes.preview import forget
 from app.probes.service import find
 from app.problems import Problem
 from app.teams import keys
@@ -259,6 +260,15 @@ def test_a_preview_that_was_not_kept_is_made_anew(service: Service) -> None:
     known = load_probe("builtin:language-reference")
     assert [item["text"] for item in items] == list((known.texts or ())[:50])
     assert service.client.get(f"/v1/probes/{made['id']}/preview?limit=50").json()["items"] == items
+
+
+def test_an_old_preview_is_forgotten_and_made_anew(service: Service) -> None:
+    where = f"/v1/probes/{form(service).json()['id']}/preview"
+    shown = service.client.get(where).json()
+    assert forget(service.settings, 3600.0) == 0
+    assert forget(service.settings, -1.0) == 1
+    assert forget(service.settings, -1.0) == 0
+    assert service.client.get(where).json() == shown
 
 
 def test_a_taken_name_is_refused_until_it_is_deleted(service: Service) -> None:
