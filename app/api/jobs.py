@@ -38,7 +38,7 @@ class Progress(BaseModel):
     """How far a job is."""
 
     stage: str = Field(
-        description="what is being done: `extract_a`, `extract_b` (a study: `extract`), `score`, `calibrate`, "
+        description="what is being done: `extract_a`, `extract_b` (a study: `extract_1`, …), `score`, `calibrate`, "
         "`predict`, `store`",
         examples=["extract_a"],
     )

@@ -270,7 +270,7 @@ def test_a_post_takes_few_statements(service: Service, body: Body) -> None:
     service.client.post(PATH, json=body)
     event.remove(service.database.engine, "before_cursor_execute", heard)
     assert sum(statement.startswith(("BEGIN", "COMMIT")) for statement in said) <= 2
-    assert len(said) <= 17, "\n".join(said)
+    assert len(said) <= 14, "\n".join(said)
 
 
 def test_whoever_has_a_connection_can_queue_one(service: Service, body: Body, registered: Registered) -> None:
