@@ -18,7 +18,14 @@ from app.jobs import child
 _KILL_SECONDS = 10.0  # what a driver holds on to may take as long to die
 # What a child would else import by itself: what work needs, and what the program's main module imports, which Python
 # has each child run anew (a tenth of a second of computing for each job).
-PRELOAD = ("app.jobs.child", "app.worker", "app.cli.main", "alignment.comparison", "alignment.study")
+PRELOAD = (
+    "app.jobs.child",
+    "app.worker",
+    "app.cli.main",
+    "alignment.comparison",
+    "alignment.study",
+    "transformers.modeling_utils",  # two seconds of each job that runs a model
+)
 
 
 @dataclass(frozen=True)
