@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection
-
 from alignment.activations.header import read_header
 from alignment.errors import RequestError
 from alignment.models.builtin import builtin_model
 from alignment.models.checkpoint import Checkpoint
 from alignment.models.pretrained import family
 from alignment.references import ModelRef
+from app.api.state import State
 from app.models.schemas import (
     BuiltinModel,
     FeaturesModel,
@@ -26,7 +25,6 @@ from app.models.schemas import (
     TrainingModel,
 )
 from app.problems import invalid
-from app.settings import Settings
 from app.teams.principal import Principal
 from app.uploads import service as uploads
 from app.uploads.files import path_of
@@ -49,8 +47,10 @@ class Known:
     layers: Sequence[Mapping[str, Any]] | None = None
 
 
-def know(settings: Settings, connection: Connection, principal: Principal, new: NewModel) -> Known:
+def know(state: State, principal: Principal, new: NewModel) -> Known:
     """Returns what is known of a model that is to be registered.
+
+    It reads files, and no transaction should wait for those: call it outside of one.
 
     Raises:
         Problem: 422, which points at what is wrong with its source.
@@ -68,7 +68,7 @@ def know(settings: Settings, connection: Connection, principal: Principal, new: 
         case TimmModel():
             return Known(shown, _hub("timm", source.id, None), "image")
         case LocalModel():
-            root, folder = _beneath(settings.model_roots, source.path)
+            root, folder = _beneath(state.settings.model_roots, source.path)
             if new.shared:  # other teams need not know where the server's folders are
                 shown["path"] = os.path.relpath(folder, root)
             return Known(shown, f"path:{folder}", _modality(root, folder, source.path))
@@ -78,8 +78,9 @@ def know(settings: Settings, connection: Connection, principal: Principal, new: 
                 f"there is no training {source.id!r} whose models could be registered; this service has run none yet",
             )
         case FeaturesModel():
-            upload = uploads.get(connection, principal, source.upload, "/source/upload", hold=True)
-            file = path_of(settings, upload)
+            with state.database.read() as connection:
+                upload = uploads.get(connection, principal, source.upload, "/source/upload")
+            file = path_of(state.settings, upload)
             try:
                 header = read_header(file, upload["filename"])
             except RequestError as error:

@@ -13,6 +13,7 @@ from app.api.once import Answer, DoOnce
 from app.api.pages import Cursor, Limit, Page, page
 from app.api.state import AppState
 from app.models import service
+from app.models.reference import know
 from app.models.schemas import Modality, Model, NewModel
 from app.storage.tables import models, teams
 from app.teams.principal import Reader, Runner
@@ -29,9 +30,10 @@ def register(new: NewModel, state: AppState, principal: Runner, once: DoOnce) ->
 
     A built-in model can be named in a comparison as `builtin:NAME` without being registered.
     """
+    known = know(state, principal, new)
 
     def step(connection: Connection) -> Answer:
-        made = Model.of(service.register(state, connection, principal, new))
+        made = Model.of(service.register(state, connection, principal, new, known))
         return Answer(201, made, {"Location": f"/v1/models/{made.id}"})
 
     return once.answer(principal.team, step)

@@ -10,25 +10,34 @@ from sqlalchemy import Connection, RowMapping
 from alignment.errors import RequestError
 from alignment.models.builtin import builtin_model
 from app.api.state import State
-from app.models.reference import know
-from app.models.schemas import NewModel
+from app.models.reference import Known
+from app.models.schemas import FeaturesModel, NewModel
 from app.problems import invalid, not_found
 from app.storage.tables import models
 from app.teams.named import Named
 from app.teams.principal import Principal
+from app.uploads import service as uploads
 
 MODELS = Named("model", "model", models)
 _BUILTIN = "builtin:"
 
 
-def register(state: State, connection: Connection, principal: Principal, new: NewModel) -> RowMapping:
+def register(state: State, connection: Connection, principal: Principal, new: NewModel, known: Known) -> RowMapping:
     """Registers a model; returns its row.
 
+    Args:
+        state: of the application.
+        connection: the transaction.
+        principal: who asks.
+        new: what was asked for.
+        known: what is known of it.
+
     Raises:
-        Problem: 422 if its source is none that can be used, 409 if the team has one of that name, 403 if it is to be
-            shared and the key may not.
+        Problem: 409 if the team has one of that name, 403 if it is to be shared and the key may not, 422 if its upload
+            has gone meanwhile.
     """
-    known = know(state.settings, connection, principal, new)
+    if isinstance(new.source, FeaturesModel):
+        uploads.get(connection, principal, new.source.upload, "/source/upload", hold=True)
     values = {
         "name": new.name,
         "shared": new.shared,
