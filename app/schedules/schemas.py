@@ -41,11 +41,11 @@ _OVERLAP = Field(
 )
 _STUDY = Field(
     description="what is studied, as for `POST /v1/studies`; names are looked up at each run",
-    examples=[{"models": ["minilm", "efficientnet"], "probe": "captions"}],
+    examples=[{"models": ["builtin:minilm-l6", "builtin:minilm-l3"], "probe": "builtin:language-reference"}],
 )
 _COMPARISON = Field(
     description="what is compared, as for `POST /v1/comparisons`; names are looked up at each run",
-    examples=[{"model_a": "minilm", "model_b": "efficientnet", "probe": "captions"}],
+    examples=[{"model_a": "builtin:minilm-l6", "model_b": "builtin:minilm-l3", "probe": "builtin:language-reference"}],
 )
 
 
@@ -76,15 +76,36 @@ class Alert(Body):
         return self
 
 
+_ALERT = Field(
+    description="when somebody is told; null for never",
+    examples=[{"metric": "mutual_knn", "below": 0.25, "webhook_url": "https://example.org/hooks/accord"}],
+)
+
+
 class NewSchedule(Body):
-    """Something to repeat."""
+    """Something to repeat: a comparison or a study."""
+
+    # As a whole, for one made of every field's example would ask for both.
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "nightly",
+                    "cron": "30 2 * * *",
+                    "timezone": "Europe/Berlin",
+                    "comparison": _COMPARISON.examples[0],
+                    "alert": _ALERT.examples[0],
+                }
+            ]
+        }
+    )
 
     name: Annotated[Text, _NAME]
     cron: Annotated[Cron, _CRON]
     timezone: Annotated[Zone, _ZONE] = "UTC"
     comparison: Annotated[NewComparison | None, _COMPARISON] = None
     study: Annotated[NewStudy | None, _STUDY] = None
-    alert: Alert | None = Field(None, description="when somebody is told; null for never")
+    alert: Annotated[Alert | None, _ALERT] = None
     paused: Annotated[bool, _PAUSED] = False
     catch_up: Annotated[bool, _CATCH_UP] = True
     overlap: Annotated[Overlap, _OVERLAP] = "skip"
@@ -97,6 +118,7 @@ class NewSchedule(Body):
 
 
 def _without_defaults(schema: dict[str, Any]) -> None:
+    schema["examples"] = [{"paused": True}]
     for field in schema["properties"].values():
         field.pop("default", None)
 
@@ -114,7 +136,7 @@ class ScheduleChange(Body):
     timezone: Annotated[Zone, _ZONE] = _UNSET
     comparison: Annotated[NewComparison, _COMPARISON] = _UNSET
     study: Annotated[NewStudy, _STUDY] = _UNSET
-    alert: Alert | None = Field(_UNSET, description="when somebody is told; null for never")
+    alert: Annotated[Alert | None, _ALERT] = _UNSET
     paused: Annotated[bool, _PAUSED] = _UNSET
     catch_up: Annotated[bool, _CATCH_UP] = _UNSET
     overlap: Annotated[Overlap, _OVERLAP] = _UNSET
@@ -135,13 +157,15 @@ class ScheduleView(BaseModel):
     timezone: Annotated[str, _ZONE]
     comparison: dict[str, Any] | None = Field(
         description="what is compared, every default filled in; null if it is a study",
-        examples=[{"model_a": "minilm", "model_b": "efficientnet", "probe": "captions"}],
+        examples=[
+            {"model_a": "builtin:minilm-l6", "model_b": "builtin:minilm-l3", "probe": "builtin:language-reference"}
+        ],
     )
     study: dict[str, Any] | None = Field(
         description="what is studied, every default filled in; null if it is a comparison",
-        examples=[{"models": ["minilm", "efficientnet"], "probe": "captions"}],
+        examples=[{"models": ["builtin:minilm-l6", "builtin:minilm-l3"], "probe": "builtin:language-reference"}],
     )
-    alert: Alert | None = Field(description="when somebody is told; null for never")
+    alert: Annotated[Alert | None, _ALERT]
     alerting: bool = Field(description="whether the last score was on the wrong side", examples=[False])
     paused: Annotated[bool, _PAUSED]
     catch_up: Annotated[bool, _CATCH_UP]
