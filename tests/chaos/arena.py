@@ -50,6 +50,11 @@ class Arena:
         self.all.append(process)
         return process
 
+    def staff(self, count: int) -> None:
+        """Starts as many workers as are missing."""
+        while len(self.fleet) < count:
+            self.start()
+
     def ready(self, count: int, *, seasoned: bool = False) -> None:
         """Waits until so many live; `seasoned`: for so long that they may judge others."""
         age = LEASE + 2 if seasoned else 0

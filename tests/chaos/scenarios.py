@@ -18,8 +18,7 @@ Figures = dict[str, float]
 def killed_at_random(arena: Arena, *, jobs: int, kills: int, seconds: float = 0.5) -> Figures:
     """Workers are killed with SIGKILL at random moments, and others put in their place."""
     chance = random.Random(7)
-    for _ in range(2):
-        arena.start()
+    arena.staff(2)
     watch = Stopwatch()
     for number in range(jobs):
         arena.submit(n=number, seconds=seconds)
@@ -38,8 +37,7 @@ def killed_at_random(arena: Arena, *, jobs: int, kills: int, seconds: float = 0.
 def taken_over(arena: Arena, *, times: int) -> Figures:
     """The worker that does a job is killed; another has it in hand before long, and no child is left."""
     worst = worst_child = 0.0
-    for _ in range(2):
-        arena.start()
+    arena.staff(2)
     for number in range(times):
         arena.ready(2, seasoned=True)
         job_id = arena.submit(n=number, seconds=1)
@@ -59,8 +57,7 @@ def taken_over(arena: Arena, *, times: int) -> Figures:
 
 def frozen(arena: Arena, *, times: int) -> Figures:
     """A worker is frozen past its lease while its child works on, and woken when another has published."""
-    for _ in range(2):
-        arena.start()
+    arena.staff(2)
     for number in range(times):
         arena.ready(2, seasoned=True)
         job_id = arena.submit(n=number, seconds=1)
@@ -92,8 +89,7 @@ def drained(arena: Arena, *, jobs: int, devices: int = 3) -> Figures:
 
 def database_away(arena: Arena, server: Server, *, seconds: float, jobs: int = 6) -> Figures:
     """The database goes while jobs run, wait and are asked for, and comes back after longer than a lease."""
-    for _ in range(2):
-        arena.start()
+    arena.staff(2)
     arena.ready(2, seasoned=True)
     made = [arena.submit(n=number, seconds=2) for number in range(jobs)]
     eventually(lambda: sum(arena.state(job_id) == "running" for job_id in made) == 2)
@@ -129,7 +125,7 @@ def stopped_while_away(arena: Arena, server: Server) -> Figures:
 def disk_full(arena: Arena) -> Figures:
     """The disk is full and is not any more: the row says so, then it goes on by itself."""
     mark = Path(arena.folder) / "room"
-    arena.start()
+    arena.staff(1)
     job_id = arena.submit(n=1, end="full", mark=str(mark))
     eventually(lambda: arena.row(job_id)["error"])
     row = arena.row(job_id)
@@ -147,8 +143,7 @@ def disk_full(arena: Arena) -> Figures:
 
 def told_to_stop(arena: Arena) -> Figures:
     """SIGTERM: what ends within the grace is ended, what does not is given back, and another worker does it."""
-    for _ in range(2):
-        arena.start()
+    arena.staff(2)
     arena.ready(2)
     short, long = arena.submit(n=1, seconds=1), arena.submit(n=2, seconds=GRACE + 2)
     eventually(lambda: {arena.state(short), arena.state(long)} == {"running"})

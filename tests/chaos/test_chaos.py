@@ -33,45 +33,35 @@ def all_ended_once(found: Figures, jobs: int) -> None:
 
 
 def test_killed_at_random(stage: Arena) -> None:
-    found = scenarios.killed_at_random(stage, jobs=30, kills=5, seconds=0.2)
+    found = scenarios.killed_at_random(stage, jobs=30, kills=5, seconds=0.1)
     all_ended_once(found, 30)
     assert found["kills"] > 0
 
 
-def test_taken_over_within_the_lease_and_three_seconds(stage: Arena) -> None:
+def test_killed_then_frozen_past_its_lease_and_woken(stage: Arena) -> None:
+    """What a killed worker did another has in hand within the lease and three seconds; a frozen one is fenced."""
     found = scenarios.taken_over(stage, times=1)
     all_ended_once(found, 1)
     assert found["takeover"] <= found["lease"] + 3
     assert found["begun"] == 2
-
-
-def test_frozen_past_its_lease_and_woken(stage: Arena) -> None:
-    all_ended_once(scenarios.frozen(stage, times=1), 1)
+    all_ended_once(scenarios.frozen(stage, times=1), 2)
 
 
 def test_a_long_queue_is_drained_without_a_duplicate(stage: Arena) -> None:
-    found = scenarios.drained(stage, jobs=100)
-    all_ended_once(found, 100)
-    assert found["begun"] == 100
+    found = scenarios.drained(stage, jobs=60)
+    all_ended_once(found, 60)
+    assert found["begun"] == 60
 
 
 def test_the_database_is_away_for_longer_than_a_lease(fragile: Server, tmp_path: Path) -> None:
     with arena(fragile.url, tmp_path) as stage:
-        found = scenarios.database_away(stage, fragile, seconds=6, jobs=4)
-    all_ended_once(found, 5)
+        found = scenarios.database_away(stage, fragile, seconds=5, jobs=3)
+    all_ended_once(found, 4)
     assert found["losses"] == 0  # nobody was taken for dead
 
 
-def test_told_to_stop_while_the_database_is_away(fragile: Server, tmp_path: Path) -> None:
-    with arena(fragile.url, tmp_path) as stage:
-        all_ended_once(scenarios.stopped_while_away(stage, fragile), 1)
-
-
-def test_the_disk_is_full_for_a_while(stage: Arena) -> None:
+def test_the_disk_is_full_for_a_while_then_told_to_stop(stage: Arena) -> None:
     found = scenarios.disk_full(stage)
     all_ended_once(found, 2)
     assert found["attempts"] == 1
-
-
-def test_told_to_stop(stage: Arena) -> None:
-    all_ended_once(scenarios.told_to_stop(stage), 2)
+    all_ended_once(scenarios.told_to_stop(stage), 4)
