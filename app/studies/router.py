@@ -11,6 +11,7 @@ from app.api import etags
 from app.api.errors import document
 from app.api.once import DoOnce
 from app.api.state import AppState
+from app.probes.service import prepare
 from app.scoring import found, routes
 from app.studies import matrices, service
 from app.studies.results import MetricMatrix
@@ -31,6 +32,7 @@ def create(state: AppState, principal: Runner, once: DoOnce, body: NewStudy) -> 
     """Queues a study. What cannot be met as it is asked is refused here, and nothing is queued."""
     if body.webhook_url is not None:
         check_url(state.settings, body.webhook_url, "/webhook_url")
+    prepare(body.probe)
     make = partial(service.create, state, principal=principal, body=body)
     return routes.queue(state, principal, once, router.prefix, make)
 

@@ -238,3 +238,5 @@ def test_a_comparison_names_builtins_that_nobody_registered(service: Service) ->
     assert listed["id"] == made.json()["id"]
     wrong = service.client.post("/v1/comparisons", json={**body, "model_b": "builtin:minilm-l33"})
     assert pointer(wrong) == "/model_b"
+    nowhere = service.client.post("/v1/comparisons", json={**body, "probe": "builtin:else"})
+    assert pointer(nowhere) == "/probe"
