@@ -74,6 +74,13 @@ class Arena:
         process.wait()
         self.fleet.remove(process)
 
+    def busy(self) -> list[subprocess.Popen[bytes]]:
+        """The processes that have a job in hand."""
+        with self.database.read() as connection:
+            asked = sa.select(workers.c.pid).join(jobs, jobs.c.worker_id == workers.c.id)
+            pids = set(connection.execute(asked.where(jobs.c.state == "running")).scalars())
+        return [process for process in self.fleet if process.pid in pids]
+
     def worker_of(self, job_id: str) -> subprocess.Popen[bytes]:
         """The process that has a job in hand."""
         with self.database.read() as connection:

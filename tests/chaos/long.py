@@ -30,6 +30,7 @@ SCENARIOS: dict[str, Scenario] = {
     "1,000 jobs, two workers": alone(scenarios.drained, jobs=1000),
     "the database away": partial(scenarios.database_away, seconds=35.0, jobs=10),
     "the database away, told to stop": scenarios.stopped_while_away,
+    "the database made anew": alone(scenarios.made_anew),
     "the disk full": alone(scenarios.disk_full),
     "told to stop": alone(scenarios.told_to_stop),
 }

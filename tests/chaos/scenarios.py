@@ -10,13 +10,13 @@ from app.storage.database import is_outage
 from tests.chaos.arena import Arena, Stopwatch
 from tests.chaos.servers import Server
 from tests.chaos.worker_main import GRACE, LEASE
-from tests.processes import eventually
+from tests.processes import eventually, is_running
 
 Figures = dict[str, float]
 
 
 def killed_at_random(arena: Arena, *, jobs: int, kills: int, seconds: float = 0.5) -> Figures:
-    """Workers are killed with SIGKILL at random moments, and others put in their place."""
+    """Workers that have jobs in hand are killed with SIGKILL at random moments, and others put in their place."""
     chance = random.Random(7)
     arena.staff(2)
     watch = Stopwatch()
@@ -24,10 +24,11 @@ def killed_at_random(arena: Arena, *, jobs: int, kills: int, seconds: float = 0.
         arena.submit(n=number, seconds=seconds)
     done = 0
     while done < kills and arena.unfinished():
-        time.sleep(chance.uniform(0.3, 2.5))
-        arena.kill(chance.choice(arena.fleet))
-        arena.start()
-        done += 1
+        time.sleep(chance.uniform(0, 2 * seconds))
+        if busy := arena.busy():
+            arena.kill(chance.choice(busy))
+            arena.start()
+            done += 1
     arena.finish()
     took = watch.seconds
     eventually(lambda: not arena.orphans())
@@ -120,6 +121,22 @@ def stopped_while_away(arena: Arena, server: Server) -> Figures:
     arena.start()
     arena.finish()
     return {**arena.outcome(), "seconds": took}
+
+
+def made_anew(arena: Arena) -> Figures:
+    """The database is made anew under a worker, which becomes a worker of the new one."""
+    arena.staff(1)
+    arena.ready(1)
+    job_id = arena.submit(n=1, seconds=60)
+    eventually(lambda: arena.row(job_id)["progress"])
+    child = arena.children()[-1]
+    arena.database.migrate("base")
+    arena.database.migrate()
+    arena.ready(1)
+    eventually(lambda: not is_running(child))
+    arena.submit(n=2)
+    arena.finish()
+    return arena.outcome()
 
 
 def disk_full(arena: Arena) -> Figures:
