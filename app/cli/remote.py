@@ -132,7 +132,8 @@ def list_runs(
         typer.echo(json_format.dumps(items, indent=2))
         return
     for item in items:
-        scores = ", ".join(f"{key} {facts['score']:.4g}" for key, facts in (item["scores"] or {}).items())
+        found = {key: facts["score"] for key, facts in (item["scores"] or {}).items()}
+        scores = ", ".join(f"{key} {'none' if score is None else f'{score:.4g}'}" for key, score in found.items())
         typer.echo(f"{item['due_at']}  {item['outcome']}  {scores or item['detail'] or ''}")
 
 

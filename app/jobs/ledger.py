@@ -30,6 +30,9 @@ from app.storage.tables import job_models, jobs, results, workers
 
 _MOST_PARKS = 16  # how often a job may find that a part is missing; a store that loses them would have it ask for ever
 
+# What is published has gone through its last stage, whatever was told of it on the way.
+_WHOLE = {"stage": "store", "done": 1, "total": 1, "eta_seconds": 0.0}
+
 
 @dataclass(frozen=True)
 class NewJob:
@@ -185,17 +188,17 @@ class Ledger:
         """
         kept = {name: value for name, value in result.items() if name != FIGURES}
         body = json.dumps(kept, allow_nan=False, separators=(",", ":"), ensure_ascii=False).encode()
+        stored = {"body": zlib.compress(body, 6), "sha256": hashlib.sha256(body).hexdigest()}  # while nobody waits
         with self.database.write() as connection:
             if claim.is_part:
                 self.database.alone(connection)
-            row = self._rows.finish(connection, claim.job_id, "succeeded", *_held(claim), result=result, error=None)
+            row = self._rows.finish(
+                connection, claim.job_id, "succeeded", *_held(claim), result=result, error=None, progress=_WHOLE
+            )
             if row is None:
                 return False
             if self.handlers[row["kind"]].keeps_result:
-                sha256 = hashlib.sha256(body).hexdigest()
-                connection.execute(
-                    results.insert().values(job_id=claim.job_id, body=zlib.compress(body, 6), sha256=sha256)
-                )
+                connection.execute(results.insert().values(job_id=claim.job_id, **stored))
             if claim.is_part:
                 self._parts.succeeded(connection, claim.job_id)
         return True
