@@ -163,7 +163,7 @@ def told_to_stop(arena: Arena) -> Figures:
     arena.staff(2)
     arena.ready(2)
     short, long = arena.submit(n=1, seconds=1), arena.submit(n=2, seconds=GRACE + 2)
-    eventually(lambda: {arena.state(short), arena.state(long)} == {"running"})
+    eventually(lambda: arena.row(short)["progress"] and arena.row(long)["progress"])  # their processes are at work
     stopped = arena.worker_of(long), arena.worker_of(short)
     for worker in stopped:
         worker.terminate()

@@ -21,7 +21,7 @@ from app.worker import Worker
 
 FAKE = "tests.jobs.fakes:run"
 LEASE = 3.0
-GRACE = 2.0
+GRACE = 3.0
 
 
 def settle(connection: Connection, job: RowMapping, result: Mapping[str, Any] | None) -> None:
