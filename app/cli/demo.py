@@ -13,6 +13,7 @@ from rich.markup import escape
 from alignment.errors import WorkError
 from app.cli.console import following, screen, table, warn
 from app.cli.output import check_folder, write_report
+from app.settings import Settings
 
 if TYPE_CHECKING:
     from alignment.report import AlignmentReport
@@ -64,11 +65,12 @@ def demo(
     out: Annotated[Path, typer.Option(help="A folder for reports and heatmaps.")] = Path("demo"),
     seed: Annotated[int, typer.Option(help="What every random choice comes from.")] = 0,
 ) -> None:
-    """Start the service, measure real models through it, draw their heatmaps, and stop it."""
+    """Measure real models through a service of its own, with heatmaps."""
     from alignment.report import AlignmentReport
     from app.client import Client, sources
     from app.client.local import LocalService
 
+    Settings.load()  # what is wrong with them is said here, and not in the log of the service
     check_folder(out)
     console = screen()
     reports = []

@@ -52,7 +52,7 @@ def submit(
     follow: Annotated[bool, typer.Option("--watch", help="Follow it to its end, and print the result.")] = False,
     json: arg.Json = False,
 ) -> None:
-    """Queue a comparison with a running service, and print its id."""
+    """Queue a comparison with a running service; print its id."""
     with _client() as client:
         body = {
             **_request(client, model_a, model_b, probe, metric, layers, pooling, samples, seed),
@@ -72,7 +72,7 @@ def submit(
 def watch(
     job: Annotated[str, typer.Argument(metavar="ID", help="A comparison, study or training.")], json: arg.Json = False
 ) -> None:
-    """Follow a job of a running service to its end, and print its result."""
+    """Follow a job of a running service; print its result."""
     with _client() as client:
         _follow(client, job, as_json=json)
 

@@ -33,10 +33,6 @@ def workers(service: LocalService) -> list[psutil.Process]:
     return [child for child in children if child.status() != psutil.STATUS_ZOMBIE and "worker" in child.cmdline()]
 
 
-def ready(service: LocalService) -> bool:
-    return httpx.get(f"{service.url}/readyz").json()["workers"] == 1
-
-
 def accord(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     given = {**os.environ, "ACCORD_DATA_DIR": str(folder), **settings}
     command = [sys.executable, "-m", "app.cli", *arguments]
@@ -53,7 +49,8 @@ def test_a_service_is_whole_and_keeps_itself_so(running: LocalService, tmp_path:
     # A worker that is killed is replaced, and noticed.
     (first,) = workers(running)
     first.kill()
-    until(lambda: [w.pid for w in workers(running)] not in ([], [first.pid]) and ready(running))
+    until(lambda: running.log.read_text().count("worker ready") == 2)
+    assert [worker.pid for worker in workers(running)] != [first.pid]
 
     # A key closes it: from now on nobody is let in without one.
     made = accord(tmp_path, "keys", "create", "--team", "vision", "--role", "reader", **database)

@@ -33,8 +33,7 @@ def main() -> None:
         until(lambda: (client.get(f"/v1/comparisons/{job}")["progress"] or {"done": 0})["done"] > 0, "it is under way")
         podman("kill", "--signal", "KILL", WORKER)
         print("killed", WORKER, "at", client.get(f"/v1/comparisons/{job}")["progress"])
-        time.sleep(1)
-        podman("start", WORKER)
+        until(revived, "the worker is up again")
         disturbed = ended(client, job)
         print("disturbed:", best(disturbed), "attempts", disturbed["attempts"])
         if peaceful["result"]["metrics"] != disturbed["result"]["metrics"]:
@@ -65,8 +64,20 @@ def until(holds: Any, what: str, seconds: float = 120) -> float:
     sys.exit(f"after {seconds:g} s it is not so that {what}: {locals().get('last')}")
 
 
-def podman(*arguments: str) -> None:
-    subprocess.run(["podman", *arguments], check=True, capture_output=True)
+def revived() -> bool:
+    """Whether the worker runs again: an engine restarts it by its policy, or is asked to."""
+    if podman("inspect", "--format", "{{.State.Running}}", WORKER) == "true":
+        return True
+    time.sleep(1)
+    podman("start", WORKER)
+    return False
+
+
+def podman(*arguments: str) -> str:
+    done = subprocess.run(["podman", *arguments], capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"podman {' '.join(arguments)}: {done.stderr.strip()}")
+    return done.stdout.strip()
 
 
 if __name__ == "__main__":

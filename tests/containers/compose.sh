@@ -2,7 +2,8 @@
 # The compose file, for real, where only podman is at hand: PostgreSQL, migration, API and worker come up; a comparison
 # of built-in models goes through them, once in peace and once with its worker's container killed in the middle.
 #   tests/containers/compose.sh [IMAGE]      default: localhost/accord:dev, built before from the Dockerfile
-# Needs podman, podman-compose and a Python with Accord's client (`.venv` here).
+# Needs podman, podman-compose and a Python with Accord's client (`.venv` here). CONTAINERS_CONF names podman's settings,
+# where this kind of machine needs some.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export ACCORD_IMAGE=${1:-localhost/accord:dev} POSTGRES_IMAGE=localhost/accord-postgres:dev ACCORD_PORT=${ACCORD_PORT:-18400}
