@@ -78,8 +78,8 @@ class LinearTheory:
         """The step η at which, to first order, the entropy has shrunk the weakest mode of V to nothing.
 
         At a finite η the minimum of E‖f - y‖² + (η/4) E‖g‖² is moved by -η (D - 1) (a_D b_0)^(1/D) s^((D-2)/D) Σ_ε U Rᵀ
-        in the coordinates where V has the singular values s_k, s is their sum, and U, R their vectors. On three seeds the
-        mode was gone at 0.6 to 1.0 times this step: a first-order number, on the high side.
+        in the coordinates where V has the singular values s_k, s is their sum, and U, R their vectors. On three seeds
+        the mode was gone at 0.6 to 1.0 times this step: a first-order number, on the high side.
         """
         left, modes, _ = torch.linalg.svd(self._whitened(), full_matrices=False)
         kept = modes > 1e-12 * modes[0]

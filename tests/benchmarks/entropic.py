@@ -173,7 +173,8 @@ def _peak(call: Callable[[], object], device: str) -> float:
         before = torch.cuda.memory_allocated()
         call()
         return float(torch.cuda.max_memory_allocated() - before)
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+    activity = [torch.profiler.ProfilerActivity.CPU]
+    with torch.profiler.profile(activities=activity, profile_memory=True) as profile:
         call()
     held = peak = 0
     for event in profile.profiler.kineto_results.events():

@@ -34,51 +34,66 @@ class FiniteDifference:
 
     def value(self, problem: Problem, sampling: Sampling) -> Tensor:
         """Returns the estimate of E‖g‖²; see `Estimator.value`."""
-        squares = [
-            sum(g.square().sum() for g in _gradient(batch, noisy=True)[1]) for batch in _batches(problem, sampling)
-        ]
-        return torch.stack([torch.as_tensor(s) for s in squares]).mean()
+        squares = [_length(_gradient(batch, noisy=True)[1]).square() for batch in _batches(problem, sampling)]
+        return torch.stack(squares).mean()
 
     def step(self, problem: Problem, sampling: Sampling, weight: float) -> Step:
         """Returns the loss, the estimate and the gradient of `loss + weight * square`; see `Estimator.step`."""
-        parameters = tuple(problem.parameters.values())
         batches = _batches(problem, sampling)
-        total = [torch.zeros_like(p) for p in parameters]
         losses, squares = [], []
+        total: list[Tensor] | None = None
         for batch in batches:
-            with _repeatable(parameters[0].device) as rewind:
-                loss, noisy = _gradient(batch, noisy=True)
-                plain = noisy
-                if batch.penalty_targets is not None:
-                    rewind()
-                    loss, plain = _gradient(batch, noisy=False)
-                length = torch.stack([g.square().sum() for g in noisy]).sum().sqrt()
-                losses.append(loss)
-                squares.append(length.square())
-                curved = [torch.zeros_like(g) for g in noisy]
-                if weight and float(length) > 0:
-                    rewind()
-                    curved = self._curved(batch, parameters, noisy, length)
-            for place, (own, bent) in enumerate(zip(plain, curved, strict=True)):
-                total[place] += (own + weight * bent) / len(batches)
+            loss, square, found = self._one(batch, weight)
+            losses.append(loss)
+            squares.append(square)
+            total = found if total is None else [t.add_(g) for t, g in zip(total, found, strict=True)]
+        assert total is not None  # noqa: S101 - a problem has rows
+        if len(batches) > 1:
+            total = [t.div_(len(batches)) for t in total]
         return Step(torch.stack(losses).mean(), torch.stack(squares).mean(), tuple(total))
 
-    def _curved(
-        self, batch: Problem, parameters: Sequence[Tensor], gradient: Sequence[Tensor], length: Tensor
-    ) -> list[Tensor]:
-        """Returns 2 H g, leaving the parameters as they were, to the bit."""
-        h = self.step_length or _STEPS.get(parameters[0].dtype, 1e-2)
-        kept = [p.detach().clone() for p in parameters]
-        try:
-            with torch.no_grad():
-                for p, g in zip(parameters, gradient, strict=True):
-                    p.add_(g * (h / length))
-            further = _gradient(batch, noisy=True)[1]
-        finally:
-            with torch.no_grad():
-                for p, old in zip(parameters, kept, strict=True):
-                    p.copy_(old)
-        return [(2 * length / h) * (far - near) for far, near in zip(further, gradient, strict=True)]
+    def _one(self, batch: Problem, weight: float) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Returns one batch's loss, ‖g‖², and gradient of `loss + weight * ‖g‖²`."""
+        parameters = tuple(batch.parameters.values())
+        with _repeatable(parameters[0].device) as rewind:
+            loss, noisy = _gradient(batch, noisy=True)
+            plain = noisy
+            if batch.penalty_targets is not None:
+                rewind()
+                loss, plain = _gradient(batch, noisy=False)
+            length = _length(noisy)
+            if not weight or float(length) == 0:
+                return loss, length.square(), plain
+            rewind()
+            h = self.step_length or _STEPS.get(parameters[0].dtype, 1e-2)
+            further = _gradient_at(batch, parameters, noisy, float(h / length))
+        # In place: beside the network itself, these sums are most of the memory that a step takes.
+        reach = 2 * weight * float(length) / h
+        if plain is noisy:
+            return loss, length.square(), [near.lerp_(far, reach) for near, far in zip(noisy, further, strict=True)]
+        bent = [far.sub_(near).mul_(reach) for far, near in zip(further, noisy, strict=True)]
+        return loss, length.square(), [b.add_(own) for b, own in zip(bent, plain, strict=True)]
+
+
+def _gradient_at(
+    batch: Problem, parameters: Sequence[Tensor], direction: Sequence[Tensor], distance: float
+) -> list[Tensor]:
+    """Returns the gradient further along a direction, leaving the parameters as they were, to the bit."""
+    kept = [p.detach().clone() for p in parameters]
+    try:
+        with torch.no_grad():
+            for p, g in zip(parameters, direction, strict=True):
+                p.add_(g, alpha=distance)
+        return _gradient(batch, noisy=True)[1]
+    finally:
+        with torch.no_grad():
+            for p, old in zip(parameters, kept, strict=True):
+                p.copy_(old)
+
+
+def _length(gradient: Sequence[Tensor]) -> Tensor:
+    length: Tensor = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradient]))
+    return length
 
 
 def _batches(problem: Problem, sampling: Sampling) -> list[Problem]:
