@@ -22,8 +22,8 @@ class Rows:
     """Inputs and targets.
 
     Attributes:
-        inputs: `[n, d]`, float64.
-        targets: `[n, m]` numbers, float64, or `[n]` class numbers, int64.
+        inputs: `[n, d]`.
+        targets: `[n, m]` numbers, or `[n]` class numbers, int64.
     """
 
     inputs: Tensor

@@ -24,19 +24,25 @@ def register(cli: typer.Typer) -> None:
 
 
 def train(
-    recipe: Annotated[str, typer.Option(metavar="R", help="linear: the setting of the theorem.")] = "linear",
+    recipe: Annotated[
+        str, typer.Option(metavar="R", help="linear: the setting of the theorem; mlp: nonlinear networks.")
+    ] = "linear",
     objective: Annotated[
         str, typer.Option(metavar="O", help="entropic: with the entropy of stochastic descent; or plain.")
     ] = "entropic",
     strength: Annotated[
         float | None, typer.Option(metavar="ETA", help="The step whose entropy is added.  [default: the recipe's]")
     ] = None,
-    weight_decay: Annotated[float, typer.Option(metavar="GAMMA", help="Of the term GAMMA times |weights|².")] = 0.0,
+    weight_decay: Annotated[
+        float | None, typer.Option(metavar="GAMMA", help="Of the term GAMMA times |weights|².  [default: the recipe's]")
+    ] = None,
     optimizer: Annotated[
         str, typer.Option(metavar="NAME", help="auto (the recipe's own), lbfgs, gd, sgd or adam.")
     ] = "auto",
     steps: Annotated[int | None, typer.Option(metavar="N", help="Of each network.  [default: the recipe's]")] = None,
-    data: Annotated[str | None, typer.Option(metavar="NAME", help="What to train on.  [default: the recipe's]")] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="NAME", help="mlp: teacher, digits or FILE.npz.  [default: the recipe's]")
+    ] = None,
     view_a: Annotated[str | None, typer.Option(metavar="VIEW", help="How A sees it.  [default: the recipe's]")] = None,
     view_b: Annotated[str | None, typer.Option(metavar="VIEW", help="How B sees it.  [default: the recipe's]")] = None,
     labels: Annotated[

@@ -89,7 +89,7 @@ class LinearRecipe:
             recipe="linear",
             objective=request.objective,
             strength=None if request.objective == "plain" else request.strength or _strength(optimizer),
-            weight_decay=request.weight_decay,
+            weight_decay=request.weight_decay or 0.0,
             optimizer=optimizer,
             steps=request.steps or {"lbfgs": _LBFGS_STEPS, "gd": _GD_STEPS, "sgd": _SGD_STEPS}[optimizer],
             seed=request.seed,
@@ -157,7 +157,7 @@ class LinearRecipe:
 
     def _trainee(self, member: str, network: DenseNetwork, side: MemberData) -> Trainee:
         asked = self.request
-        optimizer, steps, decay = asked.optimizer, asked.steps or 0, asked.weight_decay
+        optimizer, steps, decay = asked.optimizer, asked.steps or 0, asked.weight_decay or 0.0
         stages: list[Piece] = []
         if optimizer == "lbfgs":
             strength = asked.strength or 0.0

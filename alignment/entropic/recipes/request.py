@@ -38,7 +38,7 @@ class TrainingRequest:
     recipe: str = "linear"
     objective: Objective = "entropic"
     strength: float | None = None
-    weight_decay: float = 0.0
+    weight_decay: float | None = None
     optimizer: Optimizer = "auto"
     steps: int | None = None
     seed: int = 0
@@ -59,7 +59,7 @@ class TrainingRequest:
             raise TrainingError(f"strength must be a number above 0, not {self.strength}; objective plain has none")
         if self.strength is not None and self.objective == "plain":
             raise TrainingError("objective plain has no strength; leave it out, or ask for objective entropic")
-        if not 0 <= self.weight_decay < math.inf:
+        if self.weight_decay is not None and not 0 <= self.weight_decay < math.inf:
             raise TrainingError(f"weight_decay must be a number of at least 0, not {self.weight_decay}")
         if self.steps is not None and self.steps < 1:
             raise TrainingError(f"steps must be at least 1, not {self.steps}")
