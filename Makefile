@@ -5,13 +5,17 @@ READY := .venv/.ready
 # where tests check the shapes in signatures as they run
 SHAPED := alignment.preprocessing,alignment.views,alignment.metrics,alignment.calibration
 
-.PHONY: demo test check bench clean
+
+.PHONY: demo test test-database check bench clean
 
 demo: $(READY)  ## measure real models, with pictures, in demo/
 	$(BIN)/accord demo --out demo
 
 test: $(READY)  ## the tests
 	$(BIN)/python -m pytest --jaxtyping-packages=$(SHAPED),typechecking.checked
+
+test-database: $(READY)  ## those of the tests that use a database, with the server of TEST_DATABASE_URL
+	$(BIN)/python -m pytest -m database
 
 check: $(READY)  ## what CI runs beside the tests
 	$(BIN)/ruff format --check .

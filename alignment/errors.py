@@ -11,7 +11,8 @@
     │   ├── TrainingError      a training, or a diagnostic of one, that cannot be done as asked
     │   └── OverBudgetError    a metric needs more memory than it may take
     └── WorkError              it was started and could not be finished
-        └── DivergenceError    a training whose loss is no longer a number
+        ├── DivergenceError    a training whose loss is no longer a number
+        └── StoreFullError     there is no room for activations; it may pass
 
 Every message is one sentence or two: what was wrong, what was received, what would work.
 """
@@ -78,3 +79,7 @@ class WorkError(AccordError):
 
 class DivergenceError(WorkError):
     """A training whose loss is no longer a number."""
+
+
+class StoreFullError(WorkError):
+    """No room for activations in the store's folder."""

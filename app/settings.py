@@ -70,6 +70,10 @@ class Settings(BaseSettings):
         False, description="whether a webhook may go to a private, loopback or link-local address"
     )
 
+    # Asking a service (`accord submit`, `watch`, `schedule`)
+    url: str = Field("http://127.0.0.1:8321", description="the address of the service that the command line asks")
+    key: SecretStr | None = Field(None, description="the key that the command line asks it with")
+
     # Working
     executor: Literal["local"] = Field("local", description="what runs a job: `local`, a child process of the worker")
     devices: Annotated[list[str], NoDecode, BeforeValidator(_names)] = Field(

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
 import structlog
 
-from app.jobs import Engine, Handlers, Ledger
-from app.jobs.engine import Dispatcher
+from app.jobs import Chore, Engine, Handlers, Ledger
+from app.jobs.dispatcher import Dispatcher
 from app.jobs.executor import Executor, LocalExecutor
 from app.jobs.roster import BEAT_SECONDS, Roster
 from app.jobs.supervisor import Limits, Supervisor
@@ -23,21 +23,12 @@ from app.storage import Database
 from app.storage.database import is_outage
 
 _LOG = structlog.get_logger("accord.worker")
-
-
-@dataclass(frozen=True)
-class Chore:
-    """Something that any worker does now and then; several at once must not harm.
-
-    Attributes:
-        name: for the log.
-        seconds: how long between two times.
-        run: does it.
-    """
-
-    name: str
-    seconds: float
-    run: Callable[[], object]
+_DISOWNED = "disowned"
+_GIVE_BACK_SECONDS = 5  # beyond the grace, for what is given back to be written
+_UNDO_SECONDS = 5.0  # for what should take a moment, and takes for ever while the database is away
+_STRAY_SECONDS = 5.0
+_KEEP_ENTRIES = 3600.0  # seconds that what is done stays in the queue's tables
+_KEEP_WORKERS = 24 * 3600.0  # seconds that a worker that ended stays in ours
 
 
 class Worker:
@@ -74,10 +65,13 @@ class Worker:
         self._chores = [
             Chore("reap", BEAT_SECONDS, self._roster.reap),
             Chore("retry", BEAT_SECONDS, self._ledger.retry_due),
+            Chore("forget workers", 3600, lambda: self._roster.forget(_KEEP_WORKERS)),
+            Chore("prune the queue", 60, lambda: self._ledger.engine.prune(_KEEP_ENTRIES)),
             *chores(self._ledger),
         ]
+        # The one thing that a signal's handler may touch whatever it interrupted: an Event's lock may be held there.
+        self._reasons: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._end = threading.Event()
-        self._disowned = threading.Event()
 
     def run(self) -> None:
         """Works until it is told to stop by SIGTERM or Ctrl-C; then gives back what it cannot finish in time.
@@ -92,39 +86,62 @@ class Worker:
         self._cluster = self._database.cluster_id()
         self._roster.register(self._devices, self._settings.queues)
         structlog.contextvars.bind_contextvars(worker=self._roster.worker_id)
-        threads = [threading.Thread(target=self._beat, name="beat", daemon=True)]
-        threads += [
-            threading.Thread(target=self._do, args=(chore,), name=chore.name, daemon=True) for chore in self._chores
-        ]
-        for thread in threads:
-            thread.start()
         dispatcher = Dispatcher(
-            self._database,
+            self._ledger.engine,
             self._roster.worker_id,
-            dict.fromkeys(self._settings.queues, len(self._devices)),
+            self._settings.queues,
             per_team=self._settings.max_running,
+            free=self._supervisor.free,
             run=self._supervisor.run,
         )
+        threads = [threading.Thread(target=self._beat, name="beat", daemon=True)]
+        for chore in (*self._chores, Chore("drop strays", _STRAY_SECONDS, dispatcher.drop_strays)):
+            threads.append(threading.Thread(target=self._do, args=(chore,), name=chore.name, daemon=True))
+        for thread in threads:
+            thread.start()
         _LOG.info("worker ready", devices=self._devices, queues=self._settings.queues)
-        self._end.wait()
-        if self._disowned.is_set():
+        reason = self._reasons.get()
+        if reason == _DISOWNED:
             self._begin_anew()
-        self._supervisor.draining.set()
-        giving_back = threading.Timer(self._settings.grace_seconds, self._supervisor.stopping.set)
-        giving_back.daemon = True
-        giving_back.start()
-        dispatcher.stop(int(self._settings.grace_seconds) + 5)
-        self._roster.leave()
+        _LOG.info("worker stops", reason=reason)
+        self._hand_over(dispatcher)
+        self._end.set()
+        if not _within(_UNDO_SECONDS, self._leave) or _others_run():
+            # The database is away, and what waits for it would keep this process. The others find what it leaves.
+            _LOG.warning("worker stopped, what it had in hand left behind")
+            sys.stdout.flush()
+            os._exit(0)
         _LOG.info("worker stopped")
 
+    def _hand_over(self, dispatcher: Dispatcher) -> None:
+        """Finishes what it has in hand, or gives it back when the grace is over; it beats meanwhile."""
+        grace = self._settings.grace_seconds
+        self._supervisor.draining.set()
+        giving_back = threading.Timer(grace, self._supervisor.stopping.set)
+        giving_back.daemon = True
+        giving_back.start()
+        seconds = int(grace) + _GIVE_BACK_SECONDS
+        _within(seconds + _UNDO_SECONDS, lambda: dispatcher.stop(seconds))
+        giving_back.cancel()
+        self._supervisor.leaving.set()
+        self._supervisor.kill_all()
+
+    def _leave(self) -> None:
+        try:
+            self._roster.leave()
+        except Exception as error:
+            if not is_outage(error):
+                raise
+        self._ledger.engine.close()
+
     def _stop(self, number: int, frame: FrameType | None) -> None:
-        self._end.set()
+        self._reasons.put(signal.Signals(number).name)
 
     def _beat(self) -> None:
         while not self._end.wait(BEAT_SECONDS):
             try:
                 if self._database.cluster_id() != self._cluster:
-                    _LOG.error("the database is another than at the start; stopping")
+                    _LOG.error("the database is another than at the start; beginning anew")
                     self._disown()
                 elif not self._roster.beat():
                     _LOG.warning("declared dead while frozen; beginning anew")
@@ -136,8 +153,7 @@ class Worker:
     def _disown(self) -> None:
         """Ends all that others have taken over."""
         self._supervisor.kill_all()
-        self._disowned.set()
-        self._end.set()
+        self._reasons.put(_DISOWNED)
 
     def _begin_anew(self) -> None:
         """Becomes a new worker with a new id: this one's is used up."""
@@ -154,6 +170,22 @@ class Worker:
                     _LOG.warning("the database is away", chore=chore.name)
                 else:
                     _LOG.exception("chore failed", chore=chore.name)
+
+
+def _within(seconds: float, step: Callable[[], object]) -> bool:
+    """Does something in so many seconds, or leaves it be; returns whether it is done."""
+    thread = threading.Thread(target=step, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return not thread.is_alive()
+
+
+def _others_run() -> bool:
+    """Whether a thread runs that the interpreter would wait for; one that is about to end gets a moment."""
+    others = [thread for thread in threading.enumerate() if not thread.daemon and thread is not threading.main_thread()]
+    for thread in others:
+        thread.join(1)
+    return any(thread.is_alive() for thread in others)
 
 
 def devices(asked: Sequence[str]) -> list[str]:

@@ -11,6 +11,7 @@ import torch
 
 if TYPE_CHECKING:
     from app.storage import Database
+    from tests.service import Service
 
 # Tests work on small tensors, where a second thread gains nothing and, on a busy machine, waits for its turn each time.
 torch.set_num_threads(1)
@@ -56,6 +57,13 @@ def noise() -> Callable[..., np.ndarray]:
     return make
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what uses a database, so that it can be run again with another kind."""
+    for item in items:
+        if {"database_url", "steady"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.database)
+
+
 # Imported where they are used, so that tests of the science alone need nothing that the service needs.
 @pytest.fixture
 def database_url(tmp_path: Path) -> Iterator[str]:
@@ -77,3 +85,32 @@ def database(database_url: str) -> Iterator["Database"]:
     made.migrate()
     yield made
     made.close()
+
+
+@pytest.fixture
+def service(tmp_path: Path, database: "Database") -> Iterator["Service"]:
+    """The service over an empty database; its client comes from loopback and, while no key exists, may do anything."""
+    from tests.service import serve
+
+    made = serve(tmp_path, database)
+    with made.client:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Service"]:
+    """The same for all tests of a module, which saves each a database; for those that leave nothing behind."""
+    from app.jobs import Engine
+    from app.storage import Database
+    from tests.databases import fresh_url
+    from tests.service import serve
+
+    folder = tmp_path_factory.mktemp("steady")
+    with fresh_url(folder) as url:
+        shared = Database(url)
+        Engine.migrate(shared)
+        shared.migrate()
+        made = serve(folder, shared)
+        with made.client:
+            yield made
+        shared.close()

@@ -1,15 +1,17 @@
 """The README does what it says: its Python runs, its metric table is the table's, its files and commands exist.
 
-python -m tests.test_readme        writes the metric table into the README
+python -m tests.test_readme        writes the tables of metrics and of settings into the README
 """
 
 import re
 from pathlib import Path
 
 from alignment.metrics import METRICS
+from app.settings import Settings, variable
 
 README = Path(__file__).parents[1] / "README.md"
 _TABLE = re.compile(r"(<!-- metrics: .*? -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+_SETTINGS = re.compile(r"(<!-- settings: .*? -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
 def table():
@@ -21,8 +23,29 @@ def table():
     return "\n".join(rows) + "\n"
 
 
+def settings():
+    """The table of settings as Markdown."""
+    rows = ["| variable | default | what it is |", "| --- | --- | --- |"]
+    for name, field in Settings.model_fields.items():
+        made = {"data_dir": "the user's data folder", "cache_dir": "the user's cache folder"}
+        value = field.default if field.default_factory is None else made.get(name, _made(field.default_factory()))
+        shown = _made(value).replace("|", "\\|")
+        rows.append(f"| `{variable(name)}` | {shown} | {field.description} |")
+    return "\n".join(rows) + "\n"
+
+
+def _made(value):
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def test_the_metric_table_is_the_tables():
     assert _TABLE.search(README.read_text()).group(2) == table()
+
+
+def test_the_table_of_settings_is_the_settings():
+    assert _SETTINGS.search(README.read_text()).group(2) == settings()
 
 
 def test_its_python_runs(tmp_path, monkeypatch, capsys):
@@ -56,4 +79,5 @@ def test_the_commands_it_shows_are_there():
 
 
 if __name__ == "__main__":
-    README.write_text(_TABLE.sub(lambda found: found[1] + table() + found[3], README.read_text()))
+    text = _TABLE.sub(lambda found: found[1] + table() + found[3], README.read_text())
+    README.write_text(_SETTINGS.sub(lambda found: found[1] + settings() + found[3], text))

@@ -26,9 +26,10 @@ from alignment.errors import ActivationsError, WorkError
 
 _SMALL, _DENSEST = 1 << 28, 100  # bytes, and how many of activations a byte of a packed file may hold beyond them
 _SUFFIXES = ".npz or .safetensors"
+_ADVICE = "write it anew with `accord extract` or numpy.savez"
 _INTEGERS = (torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8, torch.uint16, torch.uint32, torch.uint64)
 # What the two formats' readers raise on bytes that are not theirs: SyntaxError from a header, MemoryError from a shape.
-_BROKEN = (OSError, EOFError, KeyError, RuntimeError, MemoryError, SyntaxError)
+BROKEN = (OSError, EOFError, KeyError, RuntimeError, MemoryError, SyntaxError)
 
 
 def read_activations(path: str | Path) -> Activations:
@@ -44,7 +45,7 @@ def read_activations(path: str | Path) -> Activations:
     if not path.is_file():
         raise ActivationsError(f"there is no file {path}; write one with `accord extract` or numpy.savez")
     arrays, order, ids = readers[path.suffix](path)
-    names = _layer_order(path, list(arrays), order)
+    names = layer_order(str(path), list(arrays), order)
     origin = Origin(f"features:{path}", _fingerprint([(name, arrays[name]) for name in names], ids))
     read = Activations(tuple(names), tuple(arrays[name] for name in names), ids, origin)
     for name, value in zip(read.layers, read.values, strict=True):
@@ -120,7 +121,7 @@ def _read_npz(path: Path) -> tuple[dict[str, Tensor], list[str] | None, tuple[st
     ids: tuple[str, ...] | None = None
     for name, value in _members(path).items():
         if name == "layers" and value.dtype.kind == "U":
-            order = _json_names(path, "layers", value.item()) if value.ndim == 0 else value.tolist()
+            order = json_names(str(path), "layers", value.item()) if value.ndim == 0 else value.tolist()
         elif name == "ids":
             ids = _ids(path, value.tolist(), usable=value.ndim == 1 and value.dtype.kind in "iuU")
         elif value.dtype.kind != "f" or value.dtype.itemsize > 8:
@@ -132,18 +133,31 @@ def _read_npz(path: Path) -> tuple[dict[str, Tensor], list[str] | None, tuple[st
     return arrays, order, ids
 
 
+def check_packing(path: Path, name: str) -> None:
+    """Checks that a `.npz` file is a zip, whole, and no bomb.
+
+    Args:
+        path: the file.
+        name: what errors call it.
+
+    Raises:
+        ActivationsError: if it is not.
+        zipfile.BadZipFile: if it is no zip that can be read.
+    """
+    if not zipfile.is_zipfile(path):  # numpy.load would take it for a pickle or a single array
+        raise ActivationsError(f"{name} is not a .npz file, or only the beginning of one; {_ADVICE}")
+    with zipfile.ZipFile(path) as archive:
+        inside = archive.infolist()
+    unpacked = sum(member.file_size for member in inside)
+    rare = any(member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for member in inside)
+    if rare or unpacked > max(_SMALL, _DENSEST * path.stat().st_size):
+        raise ActivationsError(f"{name} unpacks to {unpacked:,} bytes, which numpy.savez would not have; {_ADVICE}")
+
+
 def _members(path: Path) -> dict[str, np.ndarray]:
     """Returns the arrays of a .npz file by name."""
-    advice = "write it anew with `accord extract` or numpy.savez"
     try:
-        if not zipfile.is_zipfile(path):  # numpy.load would take it for a pickle or a single array
-            raise ActivationsError(f"{path} is not a .npz file, or only the beginning of one; {advice}")
-        with zipfile.ZipFile(path) as archive:
-            inside = archive.infolist()
-        unpacked = sum(member.file_size for member in inside)
-        rare = any(member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for member in inside)
-        if rare or unpacked > max(_SMALL, _DENSEST * path.stat().st_size):
-            raise ActivationsError(f"{path} unpacks to {unpacked:,} bytes, which numpy.savez would not have; {advice}")
+        check_packing(path, str(path))
         # A handle of ours: numpy leaves its own open where the zip is broken.
         with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
             members = {name: file[name] for name in file.files}
@@ -152,12 +166,12 @@ def _members(path: Path) -> dict[str, np.ndarray]:
             raise ActivationsError(
                 f"{path} holds object arrays or pickles, which are never loaded; save plain float arrays"
             ) from error
-        raise ActivationsError(f"{path} is not a readable .npz file ({error}); {advice}") from error
-    except (*_BROKEN, zipfile.BadZipFile, zlib.error) as error:
-        raise ActivationsError(f"{path} is not a readable .npz file ({error}); {advice}") from error
+        raise ActivationsError(f"{path} is not a readable .npz file ({error}); {_ADVICE}") from error
+    except (*BROKEN, zipfile.BadZipFile, zlib.error) as error:
+        raise ActivationsError(f"{path} is not a readable .npz file ({error}); {_ADVICE}") from error
     for name, value in members.items():
         if not isinstance(value, np.ndarray):  # a member that is no .npy comes back as bytes
-            raise ActivationsError(f"{path} is a zip file with {name!r} in it, which is no array; {advice}")
+            raise ActivationsError(f"{path} is a zip file with {name!r} in it, which is no array; {_ADVICE}")
     return members
 
 
@@ -166,12 +180,12 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], list[str] | None, 
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except (SafetensorError, *_BROKEN) as error:
+    except (SafetensorError, *BROKEN) as error:
         raise ActivationsError(
             f"{path} is not a readable .safetensors file ({error}); write it anew with `accord extract`"
         ) from error
-    order = _json_names(path, "layers", metadata["layers"]) if "layers" in metadata else None
-    ids = tuple(_json_names(path, "ids", metadata["ids"])) if "ids" in metadata else None
+    order = json_names(str(path), "layers", metadata["layers"]) if "layers" in metadata else None
+    ids = tuple(json_names(str(path), "ids", metadata["ids"])) if "ids" in metadata else None
     rows = arrays.pop("ids", None)
     if rows is not None:
         ids = _ids(path, rows.tolist(), usable=rows.ndim == 1 and rows.dtype in _INTEGERS)
@@ -184,22 +198,32 @@ def _ids(path: Path, rows: list[Any], *, usable: bool) -> tuple[str, ...]:
     return tuple(str(row) for row in rows)
 
 
-def _json_names(path: Path, key: str, text: str) -> list[str]:
+def json_names(name: str, key: str, text: str) -> list[str]:
+    """Returns the names in a JSON list, which stands in the file `name` under `key`.
+
+    Raises:
+        ActivationsError: if it is none.
+    """
     try:
         names = json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
-        raise ActivationsError(f"{path}: the metadata key {key!r} is not JSON ({error})") from error
+        raise ActivationsError(f"{name}: the metadata key {key!r} is not JSON ({error})") from error
     if not isinstance(names, list):
-        raise ActivationsError(f"{path}: the metadata key {key!r} must be a JSON list of names")
+        raise ActivationsError(f"{name}: the metadata key {key!r} must be a JSON list of names")
     return [str(name) for name in names]
 
 
-def _layer_order(path: Path, names: list[str], order: list[str] | None) -> list[str]:
+def layer_order(name: str, names: list[str], order: list[str] | None) -> list[str]:
+    """Returns the layers `names` of the file `name` in its own order, or in the natural one.
+
+    Raises:
+        ActivationsError: if its own order is of other layers.
+    """
     if order is None:
         return sorted(names, key=natural)
     if sorted(order) != sorted(names):
         raise ActivationsError(
-            f"{path}: the key 'layers' names {order}, but the arrays are {sorted(names, key=natural)}"
+            f"{name}: the key 'layers' names {order}, but the arrays are {sorted(names, key=natural)}"
         )
     return order
 

@@ -3,7 +3,7 @@
 from alignment.comparison.compare import compare, extract_model
 from alignment.comparison.request import Comparison, Extraction, Scoring
 from alignment.comparison.score import make_views, measure, score
-from alignment.comparison.source import Items, Source
+from alignment.comparison.source import Items, Source, fewer_samples
 
 __all__ = [
     "Comparison",
@@ -13,6 +13,7 @@ __all__ = [
     "Source",
     "compare",
     "extract_model",
+    "fewer_samples",
     "make_views",
     "measure",
     "score",

@@ -33,10 +33,15 @@ class Items:
 
     def warnings(self, samples: int) -> tuple[ReportWarning, ...]:
         """Returns a warning if fewer items could be drawn than were asked for."""
-        if samples <= len(self.whole):
-            return ()
-        detail = f"{samples} samples were asked for and the probe set has {len(self.whole)}; all were taken"
-        return (ReportWarning("fewer_samples", detail),)
+        return fewer_samples(samples, len(self.whole))
+
+
+def fewer_samples(samples: int, whole: int) -> tuple[ReportWarning, ...]:
+    """Returns a warning if more items were asked for than a probe set has."""
+    if samples <= whole:
+        return ()
+    detail = f"{samples} samples were asked for and the probe set has {whole}; all were taken"
+    return (ReportWarning("fewer_samples", detail),)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 from alignment.activations import Activations, Layers, Origin, read_activations, select_layers
 from alignment.errors import MismatchError, ModelError, WorkError
 from alignment.models import Encoder, Pooling
-from alignment.probes import ImageItem, ProbeSet
+from alignment.probes import Draw, ImageItem, ProbeSet
 from alignment.probes.probe_set import Side
 
 _BATCH = {"cpu": 32, "cuda": 256}
@@ -86,7 +86,7 @@ def extract(
     return Activations(tuple(names[i] for i in wanted), tuple(rows.finished()), probe.ids, origin)
 
 
-def from_file(path: str, probe: ProbeSet, whole: int) -> Activations:
+def from_file(path: str, probe: ProbeSet | Draw, whole: int) -> Activations:
     """Returns the rows of a file of activations that belong to the probe set's items, in its order.
 
     Args:

@@ -5,6 +5,7 @@ from alignment.models.dense import DenseConfig, DenseNetwork
 from alignment.models.encoder import POOLINGS, Encoder, Layer, Modality, Pooling
 from alignment.models.fake import FakeEncoder
 from alignment.models.hub import FakeHub, Hub, HuggingFaceHub
+from alignment.models.identity import Identity, identify
 from alignment.models.load import load_encoder, resolve
 from alignment.models.vectors import dense_files, open_dense
 
@@ -18,11 +19,13 @@ __all__ = [
     "FakeHub",
     "Hub",
     "HuggingFaceHub",
+    "Identity",
     "Layer",
     "Modality",
     "Pooling",
     "builtin_models",
     "dense_files",
+    "identify",
     "load_encoder",
     "open_dense",
     "resolve",

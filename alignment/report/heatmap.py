@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from alignment.report.data import MetricResult
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 _CELL, _LEAST, _MOST, _LEAST_BAR = 0.32, 1.6, 12.8, 0.7  # inches: a cell, the grid's longer side, the colour bar
 _MOST_TICKS = 24  # a side; more layers than that are labelled every second, third, …
 _MOST_LETTERS = 40  # of a name; the middle of a longer one is left out
+_DOTS = 200  # an inch of a PNG
+# What a file says of itself by default and that differs from day to day and from release to release.
+_UNSAID: dict[str, dict[str, None]] = {"svg": {"Date": None}, "png": {"Software": None}}
 _STYLE = {
     "svg.hashsalt": "accord",  # the ids in the file are the same each time
     "svg.fonttype": "none",
@@ -24,8 +27,15 @@ _STYLE = {
 }
 
 
-def heatmap(result: MetricResult, layers_a: tuple[str, ...], layers_b: tuple[str, ...], a: str, b: str) -> bytes:
-    """Returns an SVG of the grid: layer ticks, axis names, a colour bar, the best pair marked, undefined cells hatched.
+def heatmap(
+    result: MetricResult,
+    layers_a: tuple[str, ...],
+    layers_b: tuple[str, ...],
+    a: str,
+    b: str,
+    form: Literal["svg", "png"] = "svg",
+) -> bytes:
+    """Returns a figure of the grid: layer ticks, axis names, a colour bar, the best pair marked, no score hatched.
 
     The same result gives the same bytes.
 
@@ -35,6 +45,7 @@ def heatmap(result: MetricResult, layers_a: tuple[str, ...], layers_b: tuple[str
         layers_b: B's layers, the columns.
         a: A's name on its axis.
         b: B's name on its axis.
+        form: `svg`, or `png` with 200 dots an inch.
     """
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -84,7 +95,8 @@ def heatmap(result: MetricResult, layers_a: tuple[str, ...], layers_b: tuple[str
         figure.colorbar(image, cax=bar, label=result.key)
         out = io.BytesIO()
         title = f"{result.key}: {_shown(a)} against {_shown(b)}"
-        figure.savefig(out, format="svg", bbox_inches="tight", metadata={"Date": None, "Title": title})
+        said = {"Title": title, **_UNSAID[form]}
+        figure.savefig(out, format=form, dpi=_DOTS, bbox_inches="tight", metadata=said)
     return out.getvalue()
 
 

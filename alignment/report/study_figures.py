@@ -122,8 +122,11 @@ def short(model: str) -> str:
 
     >>> short("builtin:minilm-l6"), short("hf:org/name@main"), short("features:out/a.npz")
     ('minilm-l6', 'org/name@main', 'a.npz')
+    >>> short("a name of a team's own")
+    "a name of a team's own"
     """
-    scheme, _, name = model.partition(":")
+    scheme, colon, name = model.partition(":")
+    name = name if colon else model
     name = name.rstrip("/").rpartition("/")[2] if scheme in ("features", "path") else name
     return name if len(name) <= _LETTERS else f"{name[: _LETTERS // 2]}…{name[1 - _LETTERS // 2 :]}"
 

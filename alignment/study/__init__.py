@@ -3,6 +3,6 @@
 from alignment.study.capability import read_capability
 from alignment.study.reference import KernelSource
 from alignment.study.request import Study
-from alignment.study.study import study
+from alignment.study.study import conclude, study
 
-__all__ = ["KernelSource", "Study", "read_capability", "study"]
+__all__ = ["KernelSource", "Study", "conclude", "read_capability", "study"]

@@ -16,6 +16,7 @@ from alignment.study.capability import check_capability
 from alignment.study.reference.source import KernelSource
 
 MOST_MODELS = 64
+ROOM = 4 << 30  # bytes
 T = TypeVar("T")
 
 
@@ -46,7 +47,7 @@ class Study:
     dtype: str = "auto"
     capability: Mapping[str, float] | None = None
     reference: KernelSource | None = None
-    room: int = 4 << 30
+    room: int = ROOM
 
     def __post_init__(self) -> None:
         if not 2 <= len(self.models) <= MOST_MODELS:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from alignment.comparison import Items
+from alignment.activations import Activations
+from alignment.comparison import Items, Scoring, fewer_samples
 from alignment.comparison.request import Progress
 from alignment.comparison.score import silent
 from alignment.models import Hub
+from alignment.probes import Draw
 from alignment.report.study import MatrixResult, StudyModel, StudyReport, StudyWarning
 from alignment.study.matrices import matrix_of
 from alignment.study.models import Models
 from alignment.study.pairs import measure_pairs
-from alignment.study.reference import predict, read_reference
+from alignment.study.reference import ReferenceKernel, predict, read_reference
 from alignment.study.reference.scores import least_items
-from alignment.study.request import Study
+from alignment.study.request import ROOM, Study
 from alignment.study.shelf import Shelf
 from alignment.study.trend import find_trend, mean_alignment
 
@@ -46,21 +50,64 @@ def study(
         reference = read_reference(request.reference, items.whole, items.drawn, least_items(scoring.metrics))
     models = Models(request, items, cache, hub)
     answers = models.answers(progress)
-    shelf = Shelf(answers, scoring, request.room)
+    return conclude(
+        names,
+        answers,
+        Draw.of(items.whole, items.drawn),
+        scoring,
+        samples=request.samples,
+        capability=request.capability,
+        reference=reference,
+        room=request.room,
+        provenance={"dtype": models.dtypes, "request": request.to_dict()},
+        progress=progress,
+    )
+
+
+def conclude(
+    names: Sequence[str],
+    answers: Sequence[Activations],
+    draw: Draw,
+    scoring: Scoring,
+    *,
+    samples: int,
+    capability: Mapping[str, float] | None = None,
+    reference: ReferenceKernel | None = None,
+    room: int = ROOM,
+    provenance: Mapping[str, Any],
+    progress: Progress = silent,
+) -> StudyReport:
+    """Returns the report on N models whose activations are there.
+
+    Args:
+        names: what the report calls the models, each another.
+        answers: their activations of the items drawn, just the layers wanted.
+        draw: the items.
+        scoring: how two models are compared.
+        samples: how many items were asked for.
+        capability: a number a model, by its name.
+        reference: a kernel that every layer is held against.
+        room: bytes that the views of all models may take together.
+        provenance: what is to be said of where they come from, beside what they say themselves.
+        progress: called with the stage (`score`, `predict`), how much is done, of how much.
+
+    Raises:
+        RequestError: if they do not hold the same items, or too few for a metric.
+    """
+    shelf = Shelf(answers, scoring, room)
     pairs = measure_pairs(names, answers, scoring, shelf, progress)
     results = [matrix_of(choice, names, pairs.best[choice.key]) for choice in scoring.metrics]
-    warnings = [StudyWarning(found.code, found.detail) for found in items.warnings(request.samples)]
-    warnings += [*pairs.warnings, *_coarse(request, results)]
-    if request.capability is not None:
-        capability = [request.capability[name] for name in names]
-        results = [_with_trend(result, capability, scoring.seed) for result in results]
+    warnings = [StudyWarning(found.code, found.detail) for found in fewer_samples(samples, draw.whole)]
+    warnings += [*pairs.warnings, *_coarse(len(names), scoring, results)]
+    if capability is not None:
+        results = [_with_trend(result, [capability[name] for name in names], scoring.seed) for result in results]
         warnings += _trendless(results)
     prediction = None
     if reference is not None:
         prediction = predict(names, answers, reference, shelf.of_items, scoring, progress)
-        warnings += _of_kernel(reference.facts, len(reference.rows), len(items.drawn))
+        warnings += _of_kernel(reference.facts, len(reference.rows), len(draw))
     return StudyReport(
-        samples=len(items.drawn),
+        samples=len(draw),
         models=tuple(
             StudyModel(
                 name,
@@ -69,7 +116,7 @@ def study(
                 answer.origin.fingerprint,
                 answer.origin.pooling,
                 answer.layers,
-                None if request.capability is None else request.capability[name],
+                None if capability is None else capability[name],
             )
             for name, answer in zip(names, answers, strict=True)
         ),
@@ -78,11 +125,10 @@ def study(
         warnings=tuple(warnings),
         provenance={
             "models": {name: answer.origin for name, answer in zip(names, answers, strict=True)},
-            "probe_sha256": items.whole.sha256,
-            "items_sha256": items.drawn.sha256,
-            "dtype": models.dtypes,
+            "probe_sha256": draw.whole_sha256,
+            "items_sha256": draw.sha256,
             **pairs.provenance,
-            "request": request.to_dict(),
+            **provenance,
         },
     )
 
@@ -102,10 +148,10 @@ def _trendless(results: list[MatrixResult]) -> list[StudyWarning]:
     return warnings
 
 
-def _coarse(request: Study, results: list[MatrixResult]) -> list[StudyWarning]:
+def _coarse(models: int, scoring: Scoring, results: list[MatrixResult]) -> list[StudyWarning]:
     """Returns a warning if shuffles are too few for one pair alone to be found among all."""
-    count = request.scoring.calibration.permutations
-    pairs = len(request.models) * (len(request.models) - 1) // 2
+    count = scoring.calibration.permutations
+    pairs = models * (models - 1) // 2
     pairs *= 1 if all(result.symmetric for result in results) else 2
     need = round(pairs / _ALPHA)
     if not count or count + 1 >= need:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Generic, TypeVar
 
 import sqlalchemy as sa
@@ -56,6 +56,26 @@ def page(
     rows = connection.execute(query.order_by(key.desc()).limit(limit + 1)).mappings().all()
     following = _write(rows[limit - 1][key.name]) if len(rows) > limit else None
     return Page(items=[show(row) for row in rows[:limit]], next_cursor=following)
+
+
+def part(items: Sequence[T], names: Sequence[str], limit: int, cursor: str | None) -> Page[T]:
+    """Returns a page of what is no table but a list of this release's, in its own order.
+
+    Args:
+        items: all of it.
+        names: the items' names, by which a cursor knows its place.
+        limit: how many.
+        cursor: the page before's `next_cursor`.
+
+    Raises:
+        Problem: 422 if the cursor is none of ours.
+    """
+    start = 0
+    if cursor is not None:
+        last = _read(cursor)
+        start = names.index(last) + 1 if last in names else len(names)
+    end = start + limit
+    return Page(items=list(items[start:end]), next_cursor=_write(names[end - 1]) if end < len(names) else None)
 
 
 def _write(key: str) -> str:

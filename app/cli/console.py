@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -65,6 +66,17 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
         yield report
 
 
+def following(jobs: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Returns the last of the states of a service's job, having drawn the progress of each."""
+    last: Mapping[str, Any] = {}
+    with progress_bar() as report:
+        for last in jobs:
+            progress = last.get("progress")
+            if progress is not None:
+                report(progress["stage"], progress["done"], progress["total"])
+    return last
+
+
 def show(report: AlignmentReport, *, as_json: bool, out: Path | None) -> None:
     """Writes the files, then the result to stdout and the warnings to stderr."""
     written = [] if out is None else write_report(report, out)
@@ -89,7 +101,7 @@ def table(report: AlignmentReport) -> Table:
     """Returns the best pair of each metric, beside its null."""
     origins = (report.provenance["model_a"], report.provenance["model_b"])
     counts = (len(report.layers_a), len(report.layers_b))
-    names = [f"{o.reference} ({n} layer{'s' * (n > 1)})" for o, n in zip(origins, counts, strict=True)]
+    names = [f"{_reference(o)} ({n} layer{'s' * (n > 1)})" for o, n in zip(origins, counts, strict=True)]
     title = f"A {names[0]}\nB {names[1]}\n{report.samples} items"
     drawn = Table(
         title=escape(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1)
@@ -119,3 +131,8 @@ def _row(result: MetricResult) -> list[str]:
         *("" if value is None else f"{value:.3f}" for value in null),
         "" if best.p_value is None else f"{best.p_value:.2g}",
     ]
+
+
+def _reference(origin: Any) -> str:
+    """Returns what a model is called, in a report that was made here or that a service sent."""
+    return str(origin["reference"] if isinstance(origin, Mapping) else origin.reference)

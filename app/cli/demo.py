@@ -1,17 +1,18 @@
-"""`accord demo`: the main job on real models, with pictures."""
+"""`accord demo`: the main job on real models, through the service, with pictures."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from app.cli.console import progress_bar, screen, table, warn
+from alignment.errors import WorkError
+from app.cli.console import following, screen, table, warn
 from app.cli.output import check_folder, write_report
-from app.settings import Settings
 
 if TYPE_CHECKING:
     from alignment.report import AlignmentReport
@@ -36,18 +37,18 @@ SCENES = (
     Scene(
         "text-and-images",
         "A text model reads the names of emoji; a vision model looks at their pictures",
-        "builtin:minilm-l6",
-        "builtin:efficientnet-lite0",
-        "builtin:emoji",
+        "minilm-l6",
+        "efficientnet-lite0",
+        "emoji",
         500,
         "a model of text and a model of images, which share neither data nor task,",
     ),
     Scene(
         "two-text-models",
         "Two text models of different depth and training read the same sentences",
-        "builtin:minilm-l6",
-        "builtin:minilm-l3",
-        "builtin:language-reference",
+        "minilm-l6",
+        "minilm-l3",
+        "language-reference",
         1000,
         "two text models",
     ),
@@ -63,29 +64,55 @@ def demo(
     out: Annotated[Path, typer.Option(help="A folder for reports and heatmaps.")] = Path("demo"),
     seed: Annotated[int, typer.Option(help="What every random choice comes from.")] = 0,
 ) -> None:
-    """Measure real models, and draw their heatmaps."""
-    from alignment.comparison import Comparison, Scoring, compare
-    from alignment.metrics import parse_metrics
+    """Start the service, measure real models through it, draw their heatmaps, and stop it."""
+    from alignment.report import AlignmentReport
+    from app.client import Client, sources
+    from app.client.local import LocalService
 
-    settings = Settings.load()
     check_folder(out)
-    scoring = Scoring(metrics=parse_metrics(METRICS), seed=seed)
     console = screen()
     reports = []
-    for scene in SCENES:
-        console.print(f"\n[bold]{escape(scene.heading)}[/bold]")
-        request = Comparison(scene.model_a, scene.model_b, scene.probe, scoring, samples=scene.samples)
-        with progress_bar() as progress:
-            report = compare(request, cache=settings.cache_dir, progress=progress)
-        out.mkdir(exist_ok=True)
-        warn(report)
-        console.print(table(report))
-        for path in write_report(report, out / scene.folder):
-            if path.suffix == ".svg":
-                console.print(f"  {escape(str(path))}", soft_wrap=True)
-        reports.append(report)
+    with LocalService.start() as service, Client(service.url) as client:
+        console.print(f"The service listens on {service.url}", soft_wrap=True)
+        for name in dict.fromkeys(name for scene in SCENES for name in (scene.model_a, scene.model_b)):
+            sources.register(client, name, {"type": "builtin", "id": name})
+        for name in dict.fromkeys(scene.probe for scene in SCENES):
+            sources.register(client, name, {"type": "builtin", "id": name}, kind="probes")
+        for scene in SCENES:
+            console.print(f"\n[bold]{escape(scene.heading)}[/bold]")
+            body = {
+                "model_a": scene.model_a,
+                "model_b": scene.model_b,
+                "probe": scene.probe,
+                "samples": scene.samples,
+                "metrics": list(METRICS),
+                "seed": seed,
+            }
+            job_id = client.post("/v1/comparisons", body)["id"]
+            console.print(f"  POST {service.url}/v1/comparisons gives {job_id}", soft_wrap=True)
+            report = AlignmentReport.from_dict(_result(following(client.follow(f"/v1/comparisons/{job_id}"))))
+            warn(report)
+            console.print(table(report))
+            for metric in METRICS:
+                console.print(
+                    f"  {service.url}/v1/comparisons/{job_id}/heatmap?metric={metric}", soft_wrap=True, markup=False
+                )
+            out.mkdir(exist_ok=True)
+            for path in write_report(report, out / scene.folder):
+                if path.suffix == ".svg":
+                    console.print(f"  {escape(str(path))}", soft_wrap=True)
+            reports.append(report)
     found = "; ".join(_found(scene.subjects, report) for scene, report in zip(SCENES, reports, strict=True))
     console.print(f"\n[bold]Found:[/bold] {escape(found)}.", soft_wrap=True)
+    console.print("The service has stopped; `accord serve` starts one that stays.")
+
+
+def _result(job: Mapping[str, Any]) -> Mapping[str, Any]:
+    if job["status"] != "succeeded":
+        detail = (job["error"] or {}).get("detail", "it gave no reason")
+        raise WorkError(f"the comparison {job['status']}: {detail}")
+    result: Mapping[str, Any] = job["result"]
+    return result
 
 
 def _found(subjects: str, report: AlignmentReport) -> str:

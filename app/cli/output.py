@@ -13,6 +13,7 @@ from pathlib import Path
 
 from alignment.errors import RequestError, WorkError
 from alignment.report import AlignmentReport, MetricResult, heatmap
+from alignment.report.data import plain
 
 
 def check_folder(out: Path | None) -> None:
@@ -37,7 +38,7 @@ def check_folder(out: Path | None) -> None:
 
 def write_report(report: AlignmentReport, out: Path) -> list[Path]:
     """Writes a report's files, as `write_files` does."""
-    a, b = (str(report.provenance[side].reference) for side in ("model_a", "model_b"))
+    a, b = (str(plain(report.provenance[side])["reference"]) for side in ("model_a", "model_b"))
     files = {"report.json": (json.dumps(report.to_dict(), indent=2, allow_nan=False) + "\n").encode()}
     for result in report.metrics:
         stem = re.sub(r"[^\w.-]+", "-", result.key)

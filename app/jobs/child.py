@@ -5,8 +5,11 @@ from __future__ import annotations
 import ctypes
 import importlib
 import json
+import multiprocessing
+import multiprocessing.process
 import os
 import signal
+import threading
 import time
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
@@ -23,7 +26,7 @@ FINAL = "final"  # the same again would fail again
 
 def main(pipe: Connection, order: bytes) -> None:
     """Does the work that an order names; the pipe gets messages, the last of them `done`, `needs` or `error`."""
-    _tie_to_parent()
+    _tie_to_worker()
     asked = json.loads(order)
     said = 0.0
     stage: str | None = None
@@ -33,7 +36,7 @@ def main(pipe: Connection, order: bytes) -> None:
         now = time.monotonic()
         if at != stage or done >= total or now - said >= _SAY_EVERY:
             said, stage = now, at
-            _say(pipe, {"progress": {"stage": at, "done": done, "total": total}})
+            pipe.send_bytes(_spell({"progress": {"stage": at, "done": done, "total": total}}))
 
     context = Context(asked["device"], asked["settings"], progress)
     try:
@@ -42,10 +45,9 @@ def main(pipe: Connection, order: bytes) -> None:
 
             torch.set_num_threads(asked["threads"])
         outcome = _work(asked["work"])(asked["payload"], context)
-        if isinstance(outcome, Done):
-            message: dict[str, Any] = {"done": outcome.result}
-        else:
-            message = {"needs": [vars(part) for part in outcome.parts]}
+        message: dict[str, Any]
+        message = {"done": outcome.result} if isinstance(outcome, Done) else {"needs": [vars(p) for p in outcome.parts]}
+        said_last = _spell(message)
     except Exception as error:  # whatever it is, it is this job's end and not the worker's
         kind, detail = _explain(error)
         for secret, name in sorted(context.names.items(), key=lambda pair: -len(pair[0])):
@@ -55,22 +57,31 @@ def main(pipe: Connection, order: bytes) -> None:
             import traceback
 
             message["trace"] = traceback.format_exc()  # for the log alone
-    _say(pipe, message)
+        said_last = _spell(message)
+    pipe.send_bytes(said_last)
     pipe.close()
 
 
-def _say(pipe: Connection, message: Mapping[str, Any]) -> None:
-    pipe.send_bytes(json.dumps(message, allow_nan=False).encode())
+def _spell(message: Mapping[str, Any]) -> bytes:
+    return json.dumps(message, allow_nan=False).encode()
 
 
-def _tie_to_parent() -> None:
-    """Makes this process end with the one that made it, even if that is killed, and lead a group of its own."""
-    ctypes.CDLL(None, use_errno=True).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
-    if os.getppid() == 1:  # it is gone already
-        os._exit(1)
+def _tie_to_worker() -> None:
+    """Leads a group of its own, which ends with the worker, even if that is killed."""
     os.setsid()
+    # At once with the process that this one was forked from, which ends with the worker; if that went before this line
+    # or hangs, and for what the work starts of its own, a thread that waits for the worker itself.
+    ctypes.CDLL(None, use_errno=True).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+    worker = multiprocessing.parent_process()
+    if worker is not None:
+        threading.Thread(target=_follow, args=(worker,), name="follow", daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which then tells us
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _follow(worker: multiprocessing.process.BaseProcess) -> None:
+    worker.join()
+    os.killpg(0, signal.SIGKILL)
 
 
 def _work(place: str) -> Work:

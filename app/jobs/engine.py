@@ -1,40 +1,48 @@
-"""Engine: the durable queue. The one module that knows DBOS.
+"""Engine: the durable queue, as those see it who put work in. With `dispatcher`, all that knows DBOS.
 
 A job is put into the queue in the transaction that makes its row (`enqueue`), each time under a new name, and a worker
-that takes it runs it through `run`. Within a queue teams are partitions: DBOS takes them in random order and bounds how
-many of each run at once, so that one team's hundreds do not hold up another's two; within a team it is priority, then
-age. What DBOS leaves to us is in `ledger` (fencing, shared parts, retries) and `worker` (heartbeats, the reaper).
+that takes it runs it (`dispatcher`). Within a queue teams are partitions: DBOS takes them in random order and bounds
+how many of each run at once, so that one team's hundreds do not hold up another's two; within a team it is priority,
+then age. What DBOS leaves to us is in `ledger` (fencing, shared parts, retries) and `roster` (heartbeats, the reaper).
 """
 
 from __future__ import annotations
 
 import datetime
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any
+import time
+from collections.abc import Collection, Sequence
 
-from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, WorkflowSerializationFormat
+import sqlalchemy as sa
+from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer, WorkflowSerializationFormat
 from sqlalchemy import Connection
 
 from app.storage import Database
 
-_APPLICATION = "accord"
+APPLICATION = "accord"
 # Recovery and dequeuing pass over work of another version: it is raised with the meaning of a job's row, not with ours.
-_VERSION = "1"
+VERSION = "1"
+WORKFLOW = "accord.job"
 _POLL_SECONDS = 0.1
-_WORKFLOW = "accord.job"
 _FINISHED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 
 
 class Engine:
-    """The queue, for whoever puts work in: API, workers, schedules."""
+    """The queue."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self.database = database
+        self._entries = sa.table(
+            "workflow_status",
+            sa.column("workflow_uuid", sa.String),
+            sa.column("status", sa.String),
+            sa.column("executor_id", sa.String),
+            schema=None if database.is_sqlite else "dbos",
+        )
         self._client = DBOSClient(
             system_database_url=database.url,
             serializer=DBOSPortableJSONSerializer(),
-            application_name=_APPLICATION,
+            application_name=APPLICATION,
             lazy=True,
             retry_connection_errors=False,  # an API answers 503 where a worker would wait
         )
@@ -42,8 +50,24 @@ class Engine:
     @staticmethod
     def migrate(database: Database) -> None:
         """Makes or updates the queue's own tables."""
-        _quieten()
+        quieten()
         DBOS.migrate(database.url)
+
+    def open(self, queues: Collection[str], per_team: int) -> None:
+        """Makes the queues.
+
+        Args:
+            queues: their names.
+            per_team: how many of a team's jobs may run at once in each of them, everywhere; the last word counts.
+        """
+        for name in queues:
+            self._client.register_queue(
+                name,
+                worker_concurrency=1,  # until a worker's dispatcher has it follow the devices
+                partition_concurrency=per_team,
+                polling_interval_sec=_POLL_SECONDS,
+                on_conflict="always_update",
+            )
 
     def enqueue(
         self, connection: Connection, job_id: str, dispatch: int, *, queue: str, team: str, priority: int
@@ -53,18 +77,18 @@ class Engine:
         Args:
             connection: the transaction.
             job_id: the job.
-            dispatch: how often it was put in before; each time it is a new entry.
+            dispatch: how often it was put in, this time counted; each time it is a new entry.
             queue: which queue.
-            team: whose it is.
+            team: among whose jobs.
             priority: 1 and up, lower first.
         """
         self._client.enqueue_in_transaction(
             connection,
             {
-                "workflow_name": _WORKFLOW,
+                "workflow_name": WORKFLOW,
                 "queue_name": queue,
                 "workflow_id": f"{job_id}/{dispatch}",
-                "app_version": _VERSION,
+                "app_version": VERSION,
                 "priority": priority,
                 "queue_partition_key": team,
                 "serialization_type": WorkflowSerializationFormat.PORTABLE,
@@ -72,22 +96,36 @@ class Engine:
             job_id,
         )
 
-    def forget(self, executor_id: str) -> None:
-        """Ends what a dead worker had taken, so that it no longer counts as running."""
-        pending = self._client.list_workflows(
-            status="PENDING", executor_id=executor_id, load_input=False, load_output=False
+    def stands(self, entry: sa.ColumnElement[str], alive: sa.Select[tuple[str]]) -> sa.ColumnElement[bool]:
+        """Returns a condition for statements: an entry waits in its queue, or is in the hands of a live executor.
+
+        Args:
+            entry: its name, as an expression.
+            alive: the ids of the executors that live.
+        """
+        entries = self._entries.c
+        in_hand = sa.and_(entries.status == "PENDING", entries.executor_id.in_(alive))
+        return sa.exists().where(
+            entries.workflow_uuid == entry, sa.or_(entries.status.in_(["ENQUEUED", "DELAYED"]), in_hand)
         )
-        if pending:
-            self._client.cancel_workflows([workflow.workflow_id for workflow in pending])
 
-    def drop(self, entries: list[str]) -> None:
-        """Takes entries out of the queue; those that are out already are left alone."""
+    def taken(self, executor_id: str | None = None) -> list[tuple[str, str]]:
+        """Returns the entries in hand, each with its executor: all, or one executor's."""
+        entries = self._entries.c
+        asked = sa.select(entries.workflow_uuid, entries.executor_id).where(entries.status == "PENDING")
+        if executor_id is not None:
+            asked = asked.where(entries.executor_id == executor_id)
+        with self.database.read() as connection:
+            return [(entry, executor) for entry, executor in connection.execute(asked)]
+
+    def drop(self, entries: Sequence[str]) -> None:
+        """Takes entries out of the queue, and out of the count of what runs; those that are done are left alone."""
         if entries:
-            self._client.cancel_workflows(entries)
+            self._client.cancel_workflows(list(entries))
 
-    def prune(self, before: float, most: int = 1000) -> int:
-        """Deletes entries that were done before a moment; returns how many."""
-        moment = datetime.datetime.fromtimestamp(before, datetime.UTC).isoformat()
+    def prune(self, seconds: float, most: int = 1000) -> int:
+        """Deletes entries that were done so long ago; returns how many."""
+        moment = datetime.datetime.fromtimestamp(time.time() - seconds, datetime.UTC).isoformat()
         done = self._client.list_workflows(
             status=_FINISHED, completed_before=moment, limit=most, load_input=False, load_output=False
         )
@@ -95,70 +133,15 @@ class Engine:
             self._client.delete_workflows([workflow.workflow_id for workflow in done])
         return len(done)
 
+    def is_there(self) -> bool:
+        """Whether the queue's own tables are there and answer."""
+        return isinstance(self._client.list_workflows(limit=1, load_input=False, load_output=False), list)
+
     def close(self) -> None:
         """Lets the connections go."""
         self._client.destroy()
 
 
-class Dispatcher:
-    """The queue, for a worker: takes jobs and runs them. One a process."""
-
-    def __init__(
-        self,
-        database: Database,
-        executor_id: str,
-        slots: Mapping[str, int],
-        *,
-        per_team: int,
-        run: Callable[[str], None],
-    ) -> None:
-        """Begins to take jobs.
-
-        Args:
-            database: the database, migrated.
-            executor_id: this boot of this worker; no two live ones may share it.
-            slots: how many jobs of each queue may run here at once; other queues are left alone.
-            per_team: how many of a team's may run at once, everywhere.
-            run: does a job, given its id; it answers for its errors itself.
-        """
-        _quieten()
-        config: DBOSConfig = {
-            "name": _APPLICATION,
-            "system_database_url": database.url,
-            "application_version": _VERSION,
-            "executor_id": executor_id,
-            "serializer": DBOSPortableJSONSerializer(),
-            "run_migrations": False,
-            "use_listen_notify": False,
-            "log_level": "ERROR",
-            "console_log_level": "ERROR",
-        }
-        DBOS(config=config)
-
-        @DBOS.workflow(name=_WORKFLOW)
-        def job(job_id: str) -> None:
-            run(job_id)
-
-        DBOS.listen_queues(list(slots))
-        DBOS.launch()
-        for name, count in slots.items():
-            DBOS.register_queue(
-                name,
-                worker_concurrency=count,
-                partition_concurrency=per_team,
-                polling_interval_sec=_POLL_SECONDS,
-                on_conflict="always_update",
-            )
-
-    def stop(self, seconds: int) -> None:
-        """Takes no more, waits until what runs is done, at most so long, and lets go."""
-        DBOS.destroy(workflow_completion_timeout_sec=seconds, destroy_registry=True)
-
-
-def _quieten() -> None:
+def quieten() -> None:
+    """Has DBOS say only what is an error."""
     logging.getLogger("dbos").setLevel(logging.ERROR)
-
-
-def entry(job: Mapping[str, Any]) -> str:
-    """Returns the name that a job's row has in the queue now."""
-    return f"{job['id']}/{job['dispatches']}"

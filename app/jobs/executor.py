@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -14,7 +15,10 @@ from typing import Any, Protocol
 
 from app.jobs import child
 
-PRELOAD = ("app.jobs.child", "alignment.comparison", "alignment.study")
+_KILL_SECONDS = 10.0  # what a driver holds on to may take as long to die
+# What a child would else import by itself: what work needs, and what the program's main module imports, which Python
+# has each child run anew (a tenth of a second of computing for each job).
+PRELOAD = ("app.jobs.child", "app.worker", "app.cli.main", "alignment.comparison", "alignment.study")
 
 
 @dataclass(frozen=True)
@@ -69,8 +73,7 @@ class LocalExecutor:
 
     def __init__(self, preload: Sequence[str] = PRELOAD) -> None:
         self._context = multiprocessing.get_context("forkserver")
-        # `__main__` too: else each child would import the program's main module anew.
-        self._context.set_forkserver_preload(["__main__", *preload])
+        self._context.set_forkserver_preload(list(preload))
 
     def start(self, order: Order) -> Run:
         """Returns work that has been started."""
@@ -92,26 +95,34 @@ class LocalExecutor:
 class _LocalRun:
     def __init__(self, process: multiprocessing.process.BaseProcess, pipe: Connection) -> None:
         self._process, self._pipe = process, pipe
+        self._lock = threading.Lock()  # a process is asked how it ended by one thread at a time
 
     def poll(self, seconds: float) -> Mapping[str, Any] | None:
-        if not self._pipe.poll(seconds):
-            return None
         try:
+            if not self._pipe.poll(seconds):
+                return None
             message: Mapping[str, Any] = json.loads(self._pipe.recv_bytes())
-        except OSError as error:
+        except OSError as error:  # torn off, or closed by `kill`
             raise EOFError from error
         return message
 
     def kill(self) -> None:
-        if self._process.pid is not None:
-            for end in (os.killpg, os.kill):  # the group if it leads one already, and itself if it does not yet
+        with self._lock:
+            pid = self._process.pid
+            if pid is not None:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
-                    end(self._process.pid, signal.SIGKILL)
-        self._process.join()
-        self._pipe.close()
+                    os.killpg(pid, signal.SIGKILL)  # what it started, too; even if it has ended itself
+                if (
+                    self._process.exitcode is None
+                ):  # it may not lead a group yet; once ended its number may be another's
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+            self._process.join(_KILL_SECONDS)
+            self._pipe.close()
 
     @property
     def fate(self) -> str:
-        self._process.join(5)
-        code = self._process.exitcode
+        with self._lock:
+            self._process.join(_KILL_SECONDS)
+            code = self._process.exitcode
         return f"signal {-code}" if code is not None and code < 0 else f"status {code}"

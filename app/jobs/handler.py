@@ -10,6 +10,7 @@ from sqlalchemy import Connection, RowMapping
 
 Queue = Literal["extract", "score"]
 QUEUES: tuple[Queue, ...] = ("extract", "score")
+FIGURES = "figures"  # what of a result is for `settled` alone, and not kept
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,17 @@ class Done:
 
 @dataclass(frozen=True)
 class Needs:
-    """What a job waits for; its work is begun anew when all of it is there."""
+    """What a job waits for; its work is begun anew when all of it is there.
+
+    Raises:
+        ValueError: if it is nothing, for which a job would wait for ever.
+    """
 
     parts: tuple[Part, ...]
+
+    def __post_init__(self) -> None:
+        if not self.parts:
+            raise ValueError("a job that waits must wait for something: name at least one part")
 
 
 @dataclass

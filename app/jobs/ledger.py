@@ -22,11 +22,13 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
 from app.jobs.engine import Engine
-from app.jobs.handler import Handlers, Part, Queue
+from app.jobs.handler import FIGURES, Handlers, Part, Queue
+from app.jobs.parts import Parts
+from app.jobs.rows import LIVE, Rows
 from app.storage import Database, new_id
-from app.storage.tables import LIVE_SQL, job_models, job_parts, jobs, results
+from app.storage.tables import job_models, jobs, results, workers
 
-LIVE = ("queued", "running", "waiting")
+_MOST_PARKS = 16  # how often a job may find that a part is missing; a store that loses them would have it ask for ever
 
 
 @dataclass(frozen=True)
@@ -56,11 +58,24 @@ class NewJob:
 
 @dataclass(frozen=True)
 class Claim:
-    """A running job in the hands of one worker."""
+    """A running job in the hands of one worker.
+
+    Attributes:
+        job_id: the job.
+        fence: which claim of it this is.
+        row: its row when it was claimed.
+        outage_seconds: for how long then what it depends on had been away.
+    """
 
     job_id: str
     fence: int
     row: RowMapping = field(repr=False)
+    outage_seconds: float = 0.0
+
+    @property
+    def is_part(self) -> bool:
+        """Whether others may wait for it."""
+        return self.row["content"] is not None
 
 
 class Ledger:
@@ -68,6 +83,8 @@ class Ledger:
 
     def __init__(self, database: Database, engine: Engine, handlers: Handlers) -> None:
         self.database, self.engine, self.handlers = database, engine, handlers
+        self._rows = Rows(database, engine, handlers)
+        self._parts = Parts(self._rows)
 
     # -- by whoever asks ----------------------------------------------------------------------------------------------
 
@@ -97,16 +114,16 @@ class Ledger:
         if new.models:
             distinct = dict.fromkeys(new.models)
             connection.execute(job_models.insert(), [{"job_id": job_id, "model_id": model} for model in distinct])
-        self._enqueue(connection, row)
+        self._rows.enqueue(connection, row)
         return row
 
     def cancel(self, connection: Connection, job_id: str) -> bool:
-        """Cancels a job that has not ended; parts that nobody else waits for with it. Returns whether it changed."""
-        row = self._finish(connection, job_id, "cancelled")
-        if row is None:
-            return False
-        self._let_parts_go(connection, job_id)
-        return True
+        """Cancels a job that has not ended, with the parts that nobody else waits for; returns whether it changed.
+
+        A part that a job waits for is that job's: it stays.
+        """
+        self.database.alone(connection)
+        return self._parts.cancel(connection, job_id)
 
     def live(self, connection: Connection, team: str) -> int:
         """Returns how many of a team's jobs have not ended, its shared parts not counted."""
@@ -118,10 +135,15 @@ class Ledger:
     # -- by workers ---------------------------------------------------------------------------------------------------
 
     def claim(self, job_id: str, worker_id: str) -> Claim | None:
-        """Takes a queued job in hand; None if it is not queued any more."""
+        """Takes a queued job in hand; None if it is not queued any more, or the worker was declared dead."""
         with self.database.write() as connection:
+            # A worker that wakes after it was declared dead takes nothing. The lock (PostgreSQL's; SQLite has one
+            # writer) has whoever declares it dead see this claim, or this claim see that.
+            me = sa.select(workers.c.state).where(workers.c.id == worker_id).with_for_update(read=True)
+            if connection.execute(me).scalar_one_or_none() not in ("alive", None):
+                return None
             now = self.database.now()
-            row = self._change(
+            row = self._rows.change(
                 connection,
                 jobs.c.id == job_id,
                 jobs.c.state == "queued",
@@ -133,17 +155,21 @@ class Ledger:
                 started_at=sa.func.coalesce(jobs.c.started_at, now),
                 error=None,
             )
-        return None if row is None else Claim(job_id, row["fence"], row)
+            if row is None:
+                return None
+            since = row["failing_since"]
+            waited = 0.0 if since is None else max(0.0, connection.execute(sa.select(now)).scalar_one() - since)
+        return Claim(job_id, row["fence"], row, waited)
 
     def report(self, claim: Claim, progress: Mapping[str, Any]) -> bool:
         """Keeps a running job's progress, and tells those who wait for it; returns whether it is still ours."""
         with self.database.write() as connection:
-            row = self._change(connection, *_held(claim), progress=progress)
-            if row is None:
+            if self._rows.change(connection, *_held(claim), progress=progress) is None:
                 return False
-            for parent in self._parents(connection, claim.job_id):
-                seen = {**progress, "stage": parent["role"]}
-                self._change(connection, jobs.c.id == parent["id"], jobs.c.state == "waiting", progress=seen)
+        if claim.is_part:  # in a transaction of its own, so that it holds no row while it waits to be alone
+            with self.database.write() as connection:
+                self.database.alone(connection)
+                self._parts.tell(connection, claim.job_id, progress, column="progress")
         return True
 
     def is_held(self, claim: Claim) -> bool:
@@ -152,10 +178,17 @@ class Ledger:
             return connection.execute(sa.select(jobs.c.id).where(*_held(claim))).first() is not None
 
     def publish(self, claim: Claim, result: Mapping[str, Any]) -> bool:
-        """Makes a job's result visible; returns False, having changed nothing, if it is no longer ours."""
-        body = json.dumps(result, allow_nan=False, separators=(",", ":"), ensure_ascii=False).encode()
+        """Makes a job's result visible; returns False, having changed nothing, if it is no longer ours.
+
+        Raises:
+            ValueError: if the result is not JSON: it holds a number that is not finite.
+        """
+        kept = {name: value for name, value in result.items() if name != FIGURES}
+        body = json.dumps(kept, allow_nan=False, separators=(",", ":"), ensure_ascii=False).encode()
         with self.database.write() as connection:
-            row = self._finish(connection, claim.job_id, "succeeded", *_held(claim), result=result)
+            if claim.is_part:
+                self.database.alone(connection)
+            row = self._rows.finish(connection, claim.job_id, "succeeded", *_held(claim), result=result, error=None)
             if row is None:
                 return False
             if self.handlers[row["kind"]].keeps_result:
@@ -163,51 +196,75 @@ class Ledger:
                 connection.execute(
                     results.insert().values(job_id=claim.job_id, body=zlib.compress(body, 6), sha256=sha256)
                 )
-            for parent in self._parents(connection, claim.job_id):
-                self._wake(connection, parent["id"])
+            if claim.is_part:
+                self._parts.succeeded(connection, claim.job_id)
         return True
 
     def park(self, claim: Claim, parts: Sequence[Part]) -> bool:
-        """Sets a job aside until its parts are there, joining those that are under way; returns whether it was ours."""
+        """Sets a job aside until its parts are there, joining those that are under way; returns whether it was ours.
+
+        A job that has asked for parts again and again, and each time found them missing once made, ends as failed.
+        """
         with self.database.write() as connection:
-            row = self._change(connection, *_held(claim), state="waiting", worker_id=None, attempts=jobs.c.attempts - 1)
+            self.database.alone(connection)
+            row = self._rows.change(
+                connection,
+                *_held(claim),
+                state="waiting",
+                worker_id=None,
+                attempts=jobs.c.attempts - 1,
+                parks=jobs.c.parks + 1,
+            )
             if row is None:
                 return False
-            connection.execute(job_parts.delete().where(job_parts.c.job_id == claim.job_id))
-            for part in parts:
-                part_id = self._join(connection, part, row)
-                connection.execute(job_parts.insert().values(job_id=claim.job_id, part_id=part_id, role=part.role))
+            if row["parks"] > _MOST_PARKS:
+                detail = f"what it needs was made {_MOST_PARKS} times and was missing each time; check the data folder"
+                self._parts.fail(connection, claim.job_id, {"stage": parts[0].role, "model": None, "detail": detail})
+            else:
+                self._parts.attach(connection, row, parts)
         return True
 
     def fail(self, claim: Claim, error: Mapping[str, Any]) -> bool:
         """Ends a job as failed, and those that wait for it; returns whether it was ours."""
         with self.database.write() as connection:
-            return self._fail(connection, claim.job_id, error, *_held(claim))
+            self.database.alone(connection)
+            return self._parts.fail(connection, claim.job_id, error, *_held(claim))
 
     def retry(self, claim: Claim, error: Mapping[str, Any], seconds: float, *, outage: bool) -> bool:
         """Puts a job back for later; an outage costs no attempt. Returns whether it was ours."""
         with self.database.write() as connection:
+            if claim.is_part:
+                self.database.alone(connection)
             now = self.database.now()
-            changes: dict[str, Any] = {"retry_at": now + seconds, "error": error}
+            changes: dict[str, Any] = {"retry_at": now + seconds, "error": error, "failing_since": None}
             if outage:
                 changes |= {
                     "failing_since": sa.func.coalesce(jobs.c.failing_since, now),
                     "attempts": jobs.c.attempts - 1,
                 }
-            row = self._change(connection, *_held(claim), state="queued", worker_id=None, **changes)
-            if row is None:
-                return False
-            for parent in self._parents(connection, claim.job_id):
-                self._change(connection, jobs.c.id == parent["id"], jobs.c.state == "waiting", error=error)
-        return True
+            row = self._rows.change(connection, *_held(claim), state="queued", worker_id=None, **changes)
+            if row is not None and claim.is_part:
+                self._parts.tell(connection, claim.job_id, error, column="error")
+        return row is not None
 
     def give_back(self, claim: Claim) -> bool:
         """Puts a job back into the queue as if it had not been taken; returns whether it was ours."""
         with self.database.write() as connection:
-            row = self._change(connection, *_held(claim), state="queued", worker_id=None, attempts=jobs.c.attempts - 1)
+            changes = {"state": "queued", "worker_id": None, "attempts": jobs.c.attempts - 1}
+            row = self._rows.change(connection, *_held(claim), **changes)
             if row is not None:
-                self._enqueue(connection, row)
+                self._rows.enqueue(connection, row)
         return row is not None
+
+    def requeue(self, job_id: str) -> bool:
+        """Puts a queued job into the queue anew, whose entry was used up; returns whether it is queued."""
+        with self.database.write() as connection:
+            row = self._rows.change(connection, jobs.c.id == job_id, *_QUEUED)
+            if row is not None:
+                self._rows.enqueue(connection, row)
+        return row is not None
+
+    # -- by whichever worker looks first ------------------------------------------------------------------------------
 
     def retry_due(self) -> int:
         """Puts the jobs back into the queue whose time to be tried again has come; returns how many."""
@@ -217,21 +274,30 @@ class Ledger:
         count = 0
         for job_id in found:
             with self.database.write() as connection:
-                row = self._change(connection, jobs.c.id == job_id, *due, retry_at=None)
+                row = self._rows.change(connection, jobs.c.id == job_id, *due, retry_at=None)
                 if row is not None:
-                    self._enqueue(connection, row)
+                    self._rows.enqueue(connection, row)
                     count += 1
         return count
 
-    def recover(self, connection: Connection, worker_id: str, most_losses: int) -> int:
-        """Puts what a dead worker had in hand back into the queue, or gives it up; returns how many."""
-        mine = (jobs.c.worker_id == worker_id, jobs.c.state == "running")
-        found = connection.execute(sa.select(jobs.c.id).where(*mine)).scalars().all()
-        for job_id in found:
-            row = self._change(
+    def recover(self, most_losses: int) -> int:
+        """Takes from workers that do not live what they had in hand, and gives up what was lost too often.
+
+        Returns:
+            How many jobs were taken.
+        """
+        orphaned = (jobs.c.state == "running", jobs.c.worker_id.not_in(_ALIVE))
+        with self.database.read() as connection:
+            found = connection.execute(sa.select(jobs.c.id).where(*orphaned).order_by(jobs.c.id)).scalars().all()
+        return sum(self._recover(job_id, orphaned, most_losses) for job_id in found)
+
+    def _recover(self, job_id: str, orphaned: tuple[Any, ...], most_losses: int) -> bool:
+        with self.database.write() as connection:
+            self.database.alone(connection)
+            row = self._rows.change(
                 connection,
                 jobs.c.id == job_id,
-                *mine,
+                *orphaned,
                 state="queued",
                 worker_id=None,
                 fence=jobs.c.fence + 1,  # from here on the dead one, should it wake, changes nothing
@@ -243,119 +309,32 @@ class Ledger:
                     f"{row['losses']} workers died while they worked on it; it may need more memory than a worker has: "
                     "take fewer samples or layers"
                 )
-                self._fail(connection, job_id, {"stage": None, "model": None, "detail": detail}, jobs.c.id == job_id)
+                self._parts.fail(connection, job_id, {"stage": None, "model": None, "detail": detail})
             elif row is not None:
-                self._enqueue(connection, row)
-        return len(found)
+                self._rows.enqueue(connection, row)
+        return row is not None
 
-    # -- within transactions ------------------------------------------------------------------------------------------
+    def redispatch(self) -> int:
+        """Puts the queued jobs into the queue anew that no entry there stands for any more; returns how many.
 
-    def _change(self, connection: Connection, *where: Any, **values: Any) -> RowMapping | None:
-        statement = jobs.update().where(*where).values(version=jobs.c.version + 1, **values).returning(*jobs.c)
-        return connection.execute(statement).mappings().one_or_none()
+        A worker that dies between taking an entry and claiming its job leaves such a one.
+        """
+        entry = jobs.c.id + "/" + sa.cast(jobs.c.dispatches, sa.String)
+        lost = (*_QUEUED, ~self.engine.stands(entry, _ALIVE))
+        with self.database.read() as connection:
+            found = connection.execute(sa.select(jobs.c.id).where(*lost)).scalars().all()
+        count = 0
+        for job_id in found:
+            with self.database.write() as connection:
+                row = self._rows.change(connection, jobs.c.id == job_id, *lost)
+                if row is not None:
+                    self._rows.enqueue(connection, row)
+                    count += 1
+        return count
 
-    def _finish(
-        self,
-        connection: Connection,
-        job_id: str,
-        state: str,
-        *where: Any,
-        result: Mapping[str, Any] | None = None,
-        **values: Any,
-    ) -> RowMapping | None:
-        row = self._change(
-            connection,
-            jobs.c.id == job_id,
-            jobs.c.state.in_(LIVE),
-            *where,
-            state=state,
-            finished_at=self.database.now(),
-            retry_at=None,
-            **values,
-        )
-        if row is not None:
-            self.handlers[row["kind"]].settled(connection, row, result)
-        return row
 
-    def _fail(self, connection: Connection, job_id: str, error: Mapping[str, Any], *where: Any) -> bool:
-        if self._finish(connection, job_id, "failed", *where, error=error) is None:
-            return False
-        self._let_parts_go(connection, job_id)
-        for parent in self._parents(connection, job_id):
-            self._fail(connection, parent["id"], {**error, "stage": parent["role"]}, jobs.c.state == "waiting")
-        return True
-
-    def _enqueue(self, connection: Connection, row: RowMapping) -> None:
-        dispatches = row["dispatches"] + 1
-        connection.execute(jobs.update().where(jobs.c.id == row["id"]).values(dispatches=dispatches))
-        self.engine.enqueue(
-            connection, row["id"], dispatches, queue=row["queue"], team=row["team_id"], priority=row["priority"]
-        )
-
-    def _parents(self, connection: Connection, part_id: str) -> Sequence[RowMapping]:
-        asked = (
-            sa.select(jobs.c.id, job_parts.c.role)
-            .join(job_parts, job_parts.c.job_id == jobs.c.id)
-            .where(job_parts.c.part_id == part_id, jobs.c.state == "waiting")
-            .order_by(jobs.c.id, job_parts.c.role)
-        )
-        return connection.execute(asked).mappings().all()
-
-    def _join(self, connection: Connection, part: Part, parent: RowMapping) -> str:
-        """Returns the id of the part that is under way, made if there is none."""
-        values = {
-            "id": new_id(part.kind),
-            "kind": part.kind,
-            "content": part.content,
-            "team_id": parent["team_id"],
-            "queue": part.queue,
-            "priority": parent["priority"],
-            "state": "queued",
-            "request": {},
-            "payload": part.payload,
-            "created_at": self.database.now(),
-        }
-        made = (
-            connection.execute(
-                self.database.insert(jobs)
-                .values(values)
-                .on_conflict_do_nothing(index_elements=["content"], index_where=sa.text(LIVE_SQL))
-                .returning(*jobs.c)
-            )
-            .mappings()
-            .one_or_none()
-        )
-        if made is not None:
-            self._enqueue(connection, made)
-            return str(made["id"])
-        # On PostgreSQL the row is locked, so that it cannot end between this look and our edge to it.
-        asked = sa.select(jobs.c.id).where(jobs.c.content == part.content, jobs.c.state.in_(LIVE)).with_for_update()
-        found = connection.execute(asked).scalar_one_or_none()
-        return str(found) if found is not None else self._join(connection, part, parent)
-
-    def _wake(self, connection: Connection, parent_id: str) -> None:
-        """Puts a waiting job back into the queue if all its parts are there."""
-        open_parts = (
-            sa.select(jobs.c.id)
-            .join(job_parts, job_parts.c.part_id == jobs.c.id)
-            .where(job_parts.c.job_id == parent_id, jobs.c.state != "succeeded")
-        )
-        # The lock makes two parts that end at once look one after the other: the later one sees both.
-        connection.execute(sa.select(jobs.c.id).where(jobs.c.id == parent_id).with_for_update())
-        if connection.execute(open_parts).first() is None:
-            row = self._change(
-                connection, jobs.c.id == parent_id, jobs.c.state == "waiting", state="queued", error=None
-            )
-            if row is not None:
-                self._enqueue(connection, row)
-
-    def _let_parts_go(self, connection: Connection, job_id: str) -> None:
-        """Cancels the parts that a job waited for, but for those that another waits for too."""
-        waited = connection.execute(sa.select(job_parts.c.part_id).where(job_parts.c.job_id == job_id)).scalars().all()
-        for part_id in dict.fromkeys(waited):
-            connection.execute(sa.select(jobs.c.id).where(jobs.c.id == part_id).with_for_update())
-            if not self._parents(connection, part_id):
-                self._finish(connection, part_id, "cancelled")
+_ALIVE = sa.select(workers.c.id).where(workers.c.state == "alive")
+_QUEUED = (jobs.c.state == "queued", jobs.c.retry_at.is_(None))
 
 
 def _held(claim: Claim) -> tuple[Any, ...]:

@@ -10,7 +10,6 @@ import os
 import socket
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import sqlalchemy as sa
 import structlog
@@ -21,6 +20,7 @@ from app.storage.tables import workers
 
 _LOG = structlog.get_logger("accord.jobs")
 BEAT_SECONDS = 1.0
+_SWEEP_EVERY = 5  # looks for the dead
 
 
 class Roster:
@@ -35,6 +35,7 @@ class Roster:
         self._lease, self._most_losses = lease_seconds, most_losses
         self._beating_since: float | None = None
         self._last_beat = 0.0
+        self._looks = 0
         self.worker_id = new_id("worker")
 
     def register(self, devices: Sequence[str], queues: Sequence[str]) -> None:
@@ -65,35 +66,63 @@ class Roster:
             ).first()
         now = time.monotonic()
         if self._beating_since is None or now - self._last_beat > self._lease / 2:
-            self._beating_since = now  # after an outage of the database nobody has beaten: it is no proof of death
+            self._beating_since = now
         self._last_beat = now
         return changed is not None
 
     def reap(self) -> int:
-        """Puts the work of dead workers back into the queue; returns how many workers died."""
-        if self._beating_since is None or time.monotonic() - self._beating_since < self._lease:
+        """Declares dead who is late, and puts back into the queue what the dead have in hand; returns how many died."""
+        if not self._may_judge():
             return 0
+        died = self._bury() if self._late() else []
+        self._looks += 1
+        # Now and then without a death, too: whoever was about to do this may have died itself.
+        if died or self._looks % _SWEEP_EVERY == 0:
+            jobs = self._sweep()
+            for worker_id in died:
+                _LOG.warning("worker died", dead=worker_id, jobs=jobs)
+        return len(died)
+
+    def _late(self) -> bool:
         late = (workers.c.state == "alive", workers.c.beat_at < self._database.now() - self._lease)
         with self._database.read() as connection:
-            found = connection.execute(sa.select(workers.c.id).where(*late)).scalars().all()
-        return sum(self._bury(worker_id, late) for worker_id in found)
+            return connection.execute(sa.select(workers.c.id).where(*late)).first() is not None
+
+    def _bury(self) -> Sequence[str]:
+        """Declares dead who is late, and returns them."""
+        with self._database.write() as connection:
+            # Once more: whoever held us up on the way here has held up the others' beats, too.
+            if not self._may_judge():
+                return []
+            late = (workers.c.state == "alive", workers.c.beat_at < self._database.now() - self._lease)
+            buried = workers.update().where(*late).values(state="dead").returning(workers.c.id)
+            return connection.execute(buried).scalars().all()
+
+    def _may_judge(self) -> bool:
+        """Whether our own beats went through for a lease: after the database was away nobody has beaten."""
+        now, since = time.monotonic(), self._beating_since
+        return since is not None and now - since >= self._lease and now - self._last_beat <= self._lease / 2
+
+    def _sweep(self) -> int:
+        """Returns how many jobs it put back, having dropped what the dead still count as running."""
+        count = self._ledger.recover(self._most_losses) + self._ledger.redispatch()
+        engine = self._ledger.engine
+        taken = engine.taken()
+        with self._database.read() as connection:  # after the look at what is taken: who is new since is alive here
+            alive = set(connection.execute(sa.select(workers.c.id).where(workers.c.state == "alive")).scalars())
+        engine.drop([entry for entry, executor in taken if executor not in alive])
+        return count
 
     def leave(self) -> None:
         """Says that this worker has ended in order, everything given back."""
         with self._database.write() as connection:
             connection.execute(workers.update().where(workers.c.id == self.worker_id).values(state="gone"))
 
-    def _bury(self, worker_id: str, late: tuple[Any, ...]) -> bool:
-        self._ledger.engine.forget(worker_id)  # before the row: whoever takes over after a fall here does it again
+    def forget(self, seconds: float) -> int:
+        """Deletes the rows of workers that ended so long ago; returns how many."""
         with self._database.write() as connection:
-            buried = connection.execute(
-                workers.update().where(workers.c.id == worker_id, *late).values(state="dead").returning(workers.c.id)
-            ).first()
-            if buried is None:  # another was faster, or it lives after all
-                return False
-            count = self._ledger.recover(connection, worker_id, self._most_losses)
-        _LOG.warning("worker died", dead=worker_id, jobs=count)
-        return True
+            old = (workers.c.state != "alive", workers.c.beat_at < self._database.now() - seconds)
+            return len(connection.execute(workers.delete().where(*old).returning(workers.c.id)).all())
 
 
 def live_workers(database: Database, lease_seconds: float) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +23,24 @@ T = TypeVar("T")
 _DEADLOCK_TRIES = 5
 _BROKEN_OFF = ("DeadlockDetected", "SerializationFailure")
 _SQLITE_WAIT = 30_000  # milliseconds that a writer waits for another's transaction
+_SQLITE_AWAY = {  # these may pass
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+}
+_MIGRATING, _ALONE = 4711042, 4711043  # advisory locks
+_POSTGRESQL = {  # a server that has vanished is noticed within half a minute, not after TCP's two hours
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
 
 
 class Database:
@@ -34,13 +54,16 @@ class Database:
     def __init__(self, url: str, *, pool: int = 20) -> None:
         self.url = url
         self.is_sqlite = url.startswith("sqlite")
+        self._writing = threading.Lock()
         if self.is_sqlite:
             Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
             self.engine = sa.create_engine(url, pool_size=pool, max_overflow=20, connect_args={"timeout": 30})
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
         else:
-            self.engine = sa.create_engine(url, pool_size=pool, max_overflow=20, pool_pre_ping=True)
+            self.engine = sa.create_engine(
+                url, pool_size=pool, max_overflow=20, pool_pre_ping=True, connect_args=_POSTGRESQL
+            )
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -48,8 +71,25 @@ class Database:
 
         On SQLite it holds the one write lock from its beginning: read, decide and write is one step.
         """
-        with self.engine.connect().execution_options(accord_write=True) as connection, connection.begin():
+        with (
+            self._turn(),
+            self.engine.connect().execution_options(accord_write=True) as connection,
+            connection.begin(),
+        ):
             yield connection
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Waits on SQLite for this process's other writers, in order: SQLite's own wait is a sleep that grows."""
+        if not self.is_sqlite:
+            yield
+            return
+        if not self._writing.acquire(timeout=_SQLITE_WAIT / 1000):
+            raise sa.exc.TimeoutError("another transaction of this process takes too long")
+        try:
+            yield
+        finally:
+            self._writing.release()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -68,6 +108,14 @@ class Database:
                     raise
         raise AssertionError("unreachable")
 
+    def alone(self, connection: Connection) -> None:
+        """Waits until no other transaction is alone, and is so until it ends; call it before anything is changed.
+
+        What touches several jobs' rows does this, for their order in one such change is another's order reversed.
+        """
+        if not self.is_sqlite:  # where every writer is alone
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ALONE)))
+
     def now(self) -> sa.ColumnElement[float]:
         """Returns an expression for the seconds since 1970 by the database's clock, for use in statements."""
         if self.is_sqlite:  # on one machine, whose clock is ours
@@ -84,12 +132,19 @@ class Database:
 
         with self.write() as connection:
             if not self.is_sqlite:
-                connection.execute(sa.text("SELECT pg_advisory_xact_lock(4711042)"))
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATING)))
             config = _alembic(connection)
-            current = revision_of(connection)
-            (command.downgrade if revision == "base" and current else command.upgrade)(config, revision)
+            if revision == "base":
+                command.downgrade(config, revision)
+            else:
+                command.upgrade(config, revision)
             if revision != "base" and connection.execute(sa.select(cluster.c.id)).first() is None:
                 connection.execute(cluster.insert().values(id=new_id("cluster"), created_at=self.now()))
+
+    def answers(self) -> bool:
+        """Returns True, or raises what keeps it from answering."""
+        with self.read() as connection:
+            return bool(connection.execute(sa.text("SELECT 1")).scalar_one())
 
     def is_migrated(self) -> bool:
         """Whether the tables are there and of this version."""
@@ -129,9 +184,13 @@ class Database:
 
 def is_outage(error: BaseException) -> bool:
     """Whether an error says that the database is away for now, so that the same again may succeed."""
-    if isinstance(error, DBAPIError) and error.connection_invalidated:
+    if isinstance(error, sa.exc.TimeoutError):  # every connection of the pool is in use
         return True
-    return isinstance(error, OperationalError | InterfaceError | sa.exc.TimeoutError)
+    if not isinstance(error, DBAPIError):
+        return False
+    if isinstance(error.orig, sqlite3.Error):  # which calls a missing table an operational error, too
+        return getattr(error.orig, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF in _SQLITE_AWAY
+    return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
 
 
 def revision_of(connection: Connection) -> str | None:

@@ -159,6 +159,7 @@ jobs = Table(
     Column("dispatches", Integer, nullable=False, server_default="0"),  # how often it was put in the queue
     Column("attempts", Integer, nullable=False, server_default="0"),  # how often it was tried for its own sake
     Column("losses", Integer, nullable=False, server_default="0"),  # how many workers died under it
+    Column("parks", Integer, nullable=False, server_default="0"),  # how often it was set aside to wait for parts
     Column("retry_at", Float),  # when a part that failed for now goes back into the queue
     Column("failing_since", Float),  # when what it depends on went away: the hub, room on the disk
     Column("version", Integer, nullable=False, server_default="0"),  # grows with each visible change
@@ -250,7 +251,7 @@ schedule_runs = Table(
     Column("fired_at", Float, nullable=False),
     Column("manual", Boolean, nullable=False),
     Column("job_id", String(40)),
-    Column("outcome", String(10), nullable=False),  # started, skipped, refused, succeeded, failed, cancelled
+    Column("outcome", String(10), nullable=False),  # waiting, started, or how it ended
     Column("detail", Text),
     Column("scores", sa.JSON),  # {key: {score, calibrated, p_value, …}}
     Column("models", sa.JSON),  # {"a": reference with its commit and fingerprint, …}
@@ -258,6 +259,7 @@ schedule_runs = Table(
     Column("finished_at", Float),
     Index("ix_schedule_runs_schedule", "schedule_id", "id"),
     Index("ix_schedule_runs_job", "job_id"),
+    Index("ix_schedule_runs_outcome", "outcome", "schedule_id"),
 )
 
 deliveries = Table(
@@ -275,6 +277,7 @@ deliveries = Table(
     Column("created_at", Float, nullable=False),
     Column("delivered_at", Float),
     Index("ix_deliveries_due", "state", "next_at"),
+    Index("ix_deliveries_team", "team_id", "id"),
 )
 
 counters = Table(

@@ -5,10 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+import structlog
 from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.concurrency import run_in_threadpool
+
+from app.api.state import AppState, State
+from app.problems import Problem
+from app.teams import keys
+from app.teams.rate import RateLimiter
 
 Role = Literal["reader", "runner", "admin"]
 ROLES: tuple[Role, ...] = ("reader", "runner", "admin")  # each may do what those before it may
+_LOOPBACK = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
+_BEARER = HTTPBearer(
+    auto_error=False, description="A key of a team, from `accord keys create`; not needed while no key exists."
+)
 
 
 @dataclass(frozen=True)
@@ -29,11 +41,56 @@ class Principal:
 
 
 def _asks(role: Role) -> object:
-    def principal(request: Request) -> Principal:
-        # TODO(teams): authenticate; 401 without a good key, 403 for a role below `role`.
-        return Principal("tea_local", "default", "admin", None)
+    # Not in a thread of its own: what it binds to the request's log lines must outlive it.
+    async def principal(
+        request: Request,
+        state: AppState,
+        given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
+    ) -> Principal:
+        found = await run_in_threadpool(_known, request, state, given)
+        structlog.contextvars.bind_contextvars(team=found.team_name, key=found.key)
+        limiter: RateLimiter = request.app.state.rate
+        limiter.spend(found.key or "loopback")
+        if ROLES.index(found.role) < ROLES.index(role):
+            raise _forbidden("this", role, found.role)
+        return Principal(found.team, found.team_name, found.role, found.key)
 
     return Depends(principal)
+
+
+def _known(request: Request, state: State, given: HTTPAuthorizationCredentials | None) -> keys.Known:
+    with state.database.read() as connection:
+        found = keys.authenticate(connection, None if given is None else given.credentials)
+        if found is None and given is None and not keys.any_key(connection) and _is_local(request):
+            found = keys.Known(None, keys.local_team(connection), keys.DEFAULT_TEAM, "admin")
+    if found is None:
+        raise Problem(
+            401,
+            "a key is needed: send it as `Authorization: Bearer KEY`, or ask your operator for one "
+            "(`accord keys create`)",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+    return found
+
+
+def require_admin(principal: Principal, what: str) -> None:
+    """Checks that a key may do what only some requests to an endpoint ask for.
+
+    Raises:
+        Problem: 403 if it may not.
+    """
+    if principal.role != "admin":
+        raise _forbidden(what, "admin", principal.role)
+
+
+def _forbidden(what: str, needed: Role, has: Role) -> Problem:
+    return Problem(403, f"{what} takes the role {needed}, and the key has {has}; ask for another key")
+
+
+def _is_local(request: Request) -> bool:
+    # The name too: a page elsewhere whose name was made to point at loopback must not reach a service without keys.
+    host = request.url.hostname or ""
+    return request.client is not None and request.client.host in _LOOPBACK and host in (*_LOOPBACK, "localhost")
 
 
 Reader = Annotated[Principal, _asks("reader")]

@@ -1,7 +1,9 @@
 """Work that does as its payload says: what the engine's tests run in place of models."""
 
+import errno
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +22,9 @@ def run(payload: Mapping[str, Any], context: Context) -> Done | Needs:
     if log := payload.get("log"):
         with Path(log).open("a") as file:
             file.write(f"{payload.get('name', '')} {os.getpid()}\n")
+    if helper := payload.get("helper"):  # a process of its own, as a loader of data would be
+        process = subprocess.Popen(["sleep", "60"])
+        Path(helper).write_text(f"{process.pid}\n")
     wanted = payload.get("parts", [])
     missing = [part for part in wanted if not Path(part["made"]).exists()]
     if missing:
@@ -45,6 +50,11 @@ def run(payload: Mapping[str, Any], context: Context) -> Done | Needs:
             if not (mark := Path(payload["mark"])).exists():
                 mark.touch()
                 raise MemoryError
+        case "nan":
+            return Done({"n": float("nan")})
+        case "full":
+            if not Path(payload["mark"]).exists():
+                raise OSError(errno.ENOSPC, "No space left on device", "/srv/data/x")
         case "outage":
             if not Path(payload["mark"]).exists():
                 raise HubUnreachableError("the hub is away")

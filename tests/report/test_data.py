@@ -57,6 +57,11 @@ def test_it_is_plain_json_without_nan(report: AlignmentReport) -> None:
     assert json.loads(json.dumps(result, allow_nan=False)) == result
 
 
+def test_a_report_comes_back_from_its_json(report: AlignmentReport) -> None:
+    result = json.loads(json.dumps(report.to_dict()))
+    assert AlignmentReport.from_dict(result).to_dict() == result
+
+
 def test_grids_are_row_a_column_b_and_null_where_they_have_no_meaning(report: AlignmentReport) -> None:
     for metric in report.to_dict()["metrics"]:
         for name in ("grid", "null_mean_grid", "calibrated_grid", "p_grid"):

@@ -54,6 +54,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("deliveries", schema=None) as batch_op:
         batch_op.create_index("ix_deliveries_due", ["state", "next_at"], unique=False)
+        batch_op.create_index("ix_deliveries_team", ["team_id", "id"], unique=False)
 
     op.create_table(
         "idempotency",
@@ -106,6 +107,7 @@ def upgrade() -> None:
         sa.Column("dispatches", sa.Integer(), server_default="0", nullable=False),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
         sa.Column("losses", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("parks", sa.Integer(), server_default="0", nullable=False),
         sa.Column("retry_at", sa.Float(), nullable=True),
         sa.Column("failing_since", sa.Float(), nullable=True),
         sa.Column("version", sa.Integer(), server_default="0", nullable=False),
@@ -285,6 +287,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("schedule_runs", schema=None) as batch_op:
         batch_op.create_index("ix_schedule_runs_job", ["job_id"], unique=False)
+        batch_op.create_index("ix_schedule_runs_outcome", ["outcome", "schedule_id"], unique=False)
         batch_op.create_index("ix_schedule_runs_schedule", ["schedule_id", "id"], unique=False)
 
 
@@ -292,6 +295,7 @@ def downgrade() -> None:
     """Undoes it."""
     with op.batch_alter_table("schedule_runs", schema=None) as batch_op:
         batch_op.drop_index("ix_schedule_runs_schedule")
+        batch_op.drop_index("ix_schedule_runs_outcome")
         batch_op.drop_index("ix_schedule_runs_job")
 
     op.drop_table("schedule_runs")
@@ -353,6 +357,7 @@ def downgrade() -> None:
 
     op.drop_table("idempotency")
     with op.batch_alter_table("deliveries", schema=None) as batch_op:
+        batch_op.drop_index("ix_deliveries_team")
         batch_op.drop_index("ix_deliveries_due")
 
     op.drop_table("deliveries")

@@ -1,0 +1,135 @@
+"""Once: an `Idempotency-Key` makes a POST safe to send again: the first answer comes again, nothing is done twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import sqlalchemy as sa
+from fastapi import Depends, Header, Request, Response
+from pydantic import BaseModel
+from sqlalchemy import Connection
+
+from app.api.state import AppState, State
+from app.problems import Problem
+from app.storage import Database
+from app.storage.tables import idempotency
+
+KEPT_SECONDS = 24 * 3600.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a POST answers.
+
+    Attributes:
+        status: the HTTP status.
+        body: what is shown.
+        headers: further headers (`Location`).
+    """
+
+    status: int
+    body: BaseModel
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Once:
+    """A POST that can be sent again."""
+
+    state: State
+    key: str | None
+    digest: str
+
+    def answer(self, team: str, step: Callable[[Connection], Answer], content: str = "") -> Response:
+        """Returns what `step` answers, done in one transaction; or, the second time, what it answered the first.
+
+        Args:
+            team: whose key it is.
+            step: does what was asked. What it raises undoes all of it, and the key is free again.
+            content: what the request holds beside its body's text: an uploaded file's hash.
+
+        Raises:
+            Problem: 409 if the key was used for another request.
+        """
+
+        def transaction(connection: Connection) -> Response:
+            if self.key is None:
+                return _response(step(connection))
+            return self._first_or_again(connection, self.key, team, step, content)
+
+        return self.state.database.transact(transaction)
+
+    def _first_or_again(
+        self, connection: Connection, key: str, team: str, step: Callable[[Connection], Answer], content: str
+    ) -> Response:
+        database = self.state.database
+        digest = hashlib.sha256(f"{self.digest} {content}".encode()).hexdigest()
+        ours = (idempotency.c.team_id == team, idempotency.c.key == key)
+        connection.execute(idempotency.delete().where(*ours, idempotency.c.created_at < database.now() - KEPT_SECONDS))
+        # Who comes second waits here until the first has ended.
+        entered = connection.execute(
+            database.insert(idempotency)
+            .values(team_id=team, key=key, digest=digest, status=0, headers={}, body="", created_at=database.now())
+            .on_conflict_do_nothing()
+            .returning(idempotency.c.key)
+        ).first()
+        if entered is None:
+            row = connection.execute(sa.select(idempotency).where(*ours)).mappings().one()
+            if row["digest"] != digest:
+                raise Problem(409, f"Idempotency-Key {key!r} was used for another request; take a new one")
+            again = {**row["headers"], "Idempotent-Replay": "true"}
+            return Response(row["body"], row["status"], again, media_type="application/json")
+        made = step(connection)
+        response = _response(made)
+        connection.execute(
+            idempotency.update()
+            .where(*ours)
+            .values(status=made.status, headers=dict(made.headers), body=bytes(response.body).decode())
+        )
+        return response
+
+
+def forget(database: Database) -> int:
+    """Deletes the answers that are too old to be given again; returns how many."""
+    with database.write() as connection:
+        old = idempotency.c.created_at < database.now() - KEPT_SECONDS
+        return len(connection.execute(idempotency.delete().where(old).returning(idempotency.c.key)).all())
+
+
+def _response(made: Answer) -> Response:
+    return Response(made.body.model_dump_json(), made.status, dict(made.headers), media_type="application/json")
+
+
+async def _once(
+    request: Request,
+    state: AppState,
+    key: Annotated[
+        str | None,
+        Header(
+            alias="Idempotency-Key",
+            min_length=1,
+            max_length=200,
+            pattern=r"^[\x21-\x7e]+$",
+            description="makes it safe to send this request again: within a day, the same key and body get the first "
+            "answer again, and the same key with another body gets 409",
+            examples=["nightly-2026-11-24"],
+        ),
+    ] = None,
+) -> Once:
+    if key is None:
+        return Once(state, None, "")
+    kind = request.headers.get("content-type", "")
+    # A form's parts are known by what its endpoint hands in as content: its boundary differs each time.
+    body = b"" if kind.startswith("multipart/") else await request.body()
+    with suppress(ValueError):
+        body = json.dumps(json.loads(body), sort_keys=True).encode()  # the same request, whatever its spaces
+    heard = hashlib.sha256(b" ".join([request.method.encode(), request.url.path.encode(), body]))
+    return Once(state, key, heard.hexdigest())
+
+
+DoOnce = Annotated[Once, Depends(_once)]

@@ -1,0 +1,96 @@
+"""Sources: what the command line names, made known to a service: references become models, files become probe sets."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from alignment.errors import RequestError
+from app.client.client import Client
+
+_BUILTIN = "builtin:"  # every service knows these without being told
+
+
+def model_named(client: Client, text: str) -> str:
+    """Returns the name by which a service knows a model, made known to it if need be.
+
+    Args:
+        client: the service.
+        text: an id or a name there; or `builtin:NAME`, `hf:ORG/NAME[@REVISION]`, `timm:NAME`, `features:FILE`, or
+            `path:DIR` for a folder beneath the service's own model roots.
+
+    Raises:
+        RequestError: if the service refuses it.
+    """
+    scheme, colon, rest = text.partition(":")
+    if not colon or scheme == "builtin":
+        return text
+    if scheme == "features":
+        file = Path(rest)
+        name = _name(f"{file.name}@{_digest(file)[:12]}")
+        if not _is_known(client, "/v1/models", name):
+            register(client, name, {"type": "features", "upload": client.upload("/v1/uploads", file)["id"]})
+        return name
+    hub, at, revision = rest.partition("@")
+    sources: dict[str, dict[str, Any]] = {
+        "hf": {"type": "huggingface", "id": hub, **({"revision": revision} if at else {})},
+        "timm": {"type": "timm", "id": rest},
+        "path": {"type": "local", "path": rest},
+    }
+    if scheme not in sources:
+        raise RequestError(
+            f"{text!r} names no model; write a name of the service, or builtin:, hf:, timm:, path: or features:"
+        )
+    name = _name(text)
+    if not _is_known(client, "/v1/models", name):
+        register(client, name, sources[scheme])
+    return name
+
+
+def register(client: Client, name: str, source: Mapping[str, Any], *, kind: str = "models") -> Mapping[str, Any]:
+    """Returns a model or a probe set as the service has it now, under that name.
+
+    Raises:
+        RequestError: if the service refuses it.
+    """
+    made: Mapping[str, Any] = client.post(f"/v1/{kind}", {"name": name, "source": source})
+    return made
+
+
+def probe_named(client: Client, text: str) -> str:
+    """Returns the name by which a service knows a probe set: one that it has, a built-in's, or a file's, uploaded once.
+
+    Raises:
+        RequestError: if the file cannot be read, or the service refuses it.
+    """
+    file = Path(text)
+    if text.startswith(_BUILTIN) or not file.is_file():
+        return text  # if it is none, the service says so
+    name = _name(f"{file.name}@{_digest(file)[:12]}")
+    if not _is_known(client, "/v1/probes", name):
+        client.upload("/v1/probes", file, name=name)
+    return name
+
+
+def _is_known(client: Client, path: str, name: str) -> bool:
+    return bool(client.get(path, limit=1, name=name)["items"])
+
+
+def _name(text: str) -> str:
+    """Returns a text in the letters that a name may have.
+
+    >>> _name("hf:org/model@main")
+    'hf/org/model@main'
+    """
+    return re.sub(r"[^A-Za-z0-9 ._+@/()-]", "/", text).strip(" /-")[-200:]
+
+
+def _digest(file: Path) -> str:
+    try:
+        with file.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError as error:
+        raise RequestError(f"{file} cannot be read ({error.strerror}); name a file that can") from error

@@ -1,0 +1,68 @@
+"""Kinds: every kind of job that there is, what else its end changes, and what workers do beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping
+
+from app.api.once import forget as forget_answers
+from app.jobs import Chore, Handler, Handlers, Ledger
+from app.jobs.handler import Settled
+from app.jobs.retention import forget as forget_jobs
+from app.probes.preview import forget as forget_previews
+from app.schedules import settle as settle_run
+from app.schedules.chores import chores as schedule_chores
+from app.scoring.chores import chores as store_chores
+from app.scoring.settle import count, settle
+from app.settings import Settings
+from app.storage import Database
+from app.uploads.retention import clear as clear_uploads
+from app.uploads.retention import forget as forget_uploads
+from app.webhooks import settle as settle_webhook
+from app.webhooks.chores import chores as webhook_chores
+
+_HOUR = 3600.0
+_DAY = 24 * _HOUR
+
+
+def chain(*steps: Settled) -> Settled:
+    """Returns what does each of several things when a job ends."""
+
+    def settled(connection: Connection, job: RowMapping, result: Mapping[str, Any] | None) -> None:
+        for step in steps:
+            step(connection, job, result)
+
+    return settled
+
+
+def handlers() -> Handlers:
+    """Returns the kinds of job by name."""
+    # The first names models in an error, which the next tell; the counters' few rows, which all want, come last.
+    asked = chain(settle, settle_run, settle_webhook, count)
+    made: tuple[Handler, ...] = (
+        Handler("comparison", "app.comparisons.work:compare", asked),
+        Handler("study", "app.studies.work:study", asked),
+        Handler("extraction", "app.scoring.work:extract", count, keeps_result=False),
+    )
+    return {handler.kind: handler for handler in made}
+
+
+def chores(settings: Settings, database: Database) -> Callable[[Ledger], Sequence[Chore]]:
+    """Returns what makes the chores of a worker, given its ledger."""
+
+    def made(ledger: Ledger) -> Sequence[Chore]:
+        kept = settings.retention_days * _DAY
+        return (
+            *schedule_chores(settings, database, ledger),
+            *webhook_chores(settings, database),
+            *store_chores(settings),
+            Chore("forget jobs", _HOUR, lambda: forget_jobs(database, kept)),
+            Chore("forget answers", _HOUR, lambda: forget_answers(database)),
+            Chore("forget uploads", _HOUR, lambda: forget_uploads(settings, database, kept)),
+            Chore("forget previews", _HOUR, lambda: forget_previews(settings, kept)),
+            Chore("clear uploads", _HOUR, lambda: clear_uploads(settings, database)),
+        )
+
+    return made

@@ -1,0 +1,87 @@
+"""Models: registered, found by name or id, filled in by the first job, deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping
+
+from alignment.errors import RequestError
+from alignment.models.builtin import builtin_model
+from app.api.state import State
+from app.models.reference import know
+from app.models.schemas import NewModel
+from app.problems import invalid, not_found
+from app.storage.tables import models
+from app.teams.named import Named
+from app.teams.principal import Principal
+
+MODELS = Named("model", "model", models)
+_BUILTIN = "builtin:"
+
+
+def register(state: State, connection: Connection, principal: Principal, new: NewModel) -> RowMapping:
+    """Registers a model; returns its row.
+
+    Raises:
+        Problem: 422 if its source is none that can be used, 409 if the team has one of that name, 403 if it is to be
+            shared and the key may not.
+    """
+    known = know(state.settings, connection, principal, new)
+    values = {
+        "name": new.name,
+        "shared": new.shared,
+        "source": known.source,
+        "reference": known.reference,
+        "modality": known.modality,
+        "layers": known.layers,
+    }
+    return MODELS.enter(state.database, connection, principal, values)
+
+
+def find(connection: Connection, principal: Principal, text: str, pointer: str | None = None) -> RowMapping:
+    """Returns the row of the model that a request names: by its id, by its name, or `builtin:NAME`.
+
+    A built-in model need not be registered: its row then is made for the occasion, and its id is `builtin:NAME`.
+
+    Raises:
+        Problem: if this team sees none: 422 at `pointer`, or 404 without one.
+    """
+    if not text.startswith(_BUILTIN):
+        return MODELS.find(connection, principal, text, pointer)
+    try:
+        builtin = builtin_model(text.removeprefix(_BUILTIN))
+    except RequestError as error:
+        raise (not_found("model", text) if pointer is None else invalid(pointer, str(error))) from error
+    values = {
+        "id": text,
+        "name": text,
+        "source": {"type": "builtin", "id": builtin.name},
+        "reference": text,
+        "modality": builtin.modality,
+    }
+    return MODELS.unstored(connection, principal, values)
+
+
+def fill(
+    connection: Connection,
+    model_id: str,
+    *,
+    modality: str | None,
+    layers: Sequence[Mapping[str, Any]],
+    parameters: int | None,
+    fingerprint: str,
+) -> None:
+    """Keeps what a job found a model to be; of a hub model without a revision, what it is by now.
+
+    Args:
+        connection: the transaction that ends the job.
+        model_id: the model; one that is not registered is left alone.
+        modality: what it takes; None for activations.
+        layers: all its layers, `{name, width}` each, from input to output.
+        parameters: how many weights it has; None for activations.
+        fingerprint: sha256 of its weights and preprocessing, or of the activations.
+    """
+    facts = {"modality": modality, "layers": layers, "parameters": parameters, "fingerprint": fingerprint}
+    connection.execute(models.update().where(models.c.id == model_id).values(**facts))

@@ -1,0 +1,69 @@
+"""Probe sets: registered, found by name or id, deleted."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, RowMapping
+
+from alignment.errors import RequestError
+from app.api.state import State
+from app.probes.reading import BUILTIN, Facts, builtin_facts
+from app.probes.schemas import NewProbe
+from app.problems import invalid, not_found
+from app.storage.tables import probes
+from app.teams.named import Named
+from app.teams.principal import Principal
+
+PROBES = Named("probe", "probe set", probes)
+
+
+def register(
+    state: State, connection: Connection, principal: Principal, new: NewProbe, reference: str, facts: Facts
+) -> RowMapping:
+    """Registers a probe set that has been read; returns its row.
+
+    Args:
+        state: of the application.
+        connection: the transaction.
+        principal: who asks.
+        new: what was asked for.
+        reference: what `alignment` calls it; may hold a path of the server.
+        facts: what reading it found.
+
+    Raises:
+        Problem: 409 if the team has one of that name, 403 if it is to be shared and the key may not.
+    """
+    values = {
+        "name": new.name,
+        "shared": new.shared,
+        "source": new.source.model_dump(),
+        "reference": reference,
+        "columns": new.source.columns.named() if new.source.type == "upload" else {},
+        **vars(facts),
+    }
+    return PROBES.enter(state.database, connection, principal, values)
+
+
+def find(connection: Connection, principal: Principal, text: str, pointer: str | None = None) -> RowMapping:
+    """Returns the row of the probe set that a request names: by its id, by its name, or `builtin:NAME`.
+
+    A built-in set need not be registered: its row then is made for the occasion, and its id is `builtin:NAME`.
+
+    Raises:
+        Problem: if this team sees none: 422 at `pointer`, or 404 without one.
+    """
+    if not text.startswith(BUILTIN):
+        return PROBES.find(connection, principal, text, pointer)
+    name = text.removeprefix(BUILTIN)
+    try:
+        facts = builtin_facts(name)
+    except RequestError as error:
+        raise (not_found("probe set", text) if pointer is None else invalid(pointer, str(error))) from error
+    values = {
+        "id": text,
+        "name": text,
+        "source": {"type": "builtin", "id": name},
+        "reference": text,
+        "columns": {},
+        **vars(facts),
+    }
+    return PROBES.unstored(connection, principal, values)

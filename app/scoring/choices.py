@@ -1,0 +1,186 @@
+"""Choices: from a request to what the work is told, with everything refused that can be before it is queued."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping
+
+from alignment.activations import Layers, select_layers
+from alignment.errors import RequestError
+from alignment.metrics import METRICS, MetricChoice, parse_metrics
+from alignment.models import Pooling
+from app.api.errors import pointer
+from app.api.state import State
+from app.problems import FieldError, Problem, invalid
+from app.scoring.forms import Metric
+from app.scoring.schemas import Request
+from app.settings import Settings
+
+_WAIT_SECONDS = 10  # what a team is told to wait when it has as many jobs queued as it may
+_TAKEN = {"text": ("text",), "image": ("image",), "paired": ("text", "image"), "array": ("array",)}
+
+
+def choose_metrics(request: Request, settings: Settings) -> tuple[MetricChoice, ...]:
+    """Returns a request's metrics, each with all its parameters.
+
+    Raises:
+        Problem: 422 naming every one that there is not, that has a wrong parameter, or that is named twice.
+    """
+    chosen: list[MetricChoice] = []
+    errors: list[FieldError] = []
+    for place, metric in enumerate(request.metrics):
+        if metric.name == "all" and not metric.params:
+            chosen += [MetricChoice.of(name) for name in METRICS]
+            continue
+        found = _errors(metric, place)
+        errors += found
+        if not found:
+            chosen.append(MetricChoice.of(metric.name, metric.params))
+    if errors:
+        detail = errors[0].message if len(errors) == 1 else f"{len(errors)} fields are wrong; see errors"
+        raise Problem(422, detail, errors=errors)
+    if len(chosen) > settings.max_metrics:
+        raise invalid("/metrics", f"{len(chosen)} metrics are asked for; at most {settings.max_metrics} are taken")
+    try:
+        return parse_metrics(chosen)
+    except RequestError as error:
+        raise invalid("/metrics", str(error)) from None
+
+
+def _errors(metric: Metric, place: int) -> list[FieldError]:
+    try:
+        MetricChoice.of(metric.name)
+    except RequestError as error:
+        return [FieldError(f"/metrics/{place}", str(error))]
+    errors = []
+    for name, value in metric.params.items():
+        try:
+            MetricChoice.of(metric.name, {name: value})
+        except RequestError as error:
+            errors.append(FieldError(pointer(("body", "metrics", place, "params", name)), str(error)))
+    return errors
+
+
+def check_limits(request: Request, settings: Settings) -> None:
+    """Refuses more items than a request may ask for.
+
+    Raises:
+        Problem: 422.
+    """
+    if request.samples > settings.max_samples:
+        raise invalid("/samples", f"samples is {request.samples}; at most {settings.max_samples} are taken")
+
+
+def check_layer_count(layers: Layers, settings: Settings, pointer: str) -> None:
+    """Refuses more layers of a model than a request may name.
+
+    Raises:
+        Problem: 422.
+    """
+    if not isinstance(layers, str) and len(layers) > settings.max_layers:
+        raise invalid(pointer, f"{len(layers)} layers are named; at most {settings.max_layers} are taken")
+
+
+def check_items(choices: Sequence[MetricChoice], request: Request, probe: RowMapping) -> None:
+    """Refuses metrics that need more items than are drawn.
+
+    Raises:
+        Problem: 422.
+    """
+    items = min(request.samples, probe["samples"])
+    why = "" if items == request.samples else f" (all that the probe set {probe['name']!r} has)"
+    for choice in choices:
+        least = choice.metric.minimum_items(choice.values)
+        if items < least:
+            place = next(
+                (f"/metrics/{i}" for i, asked in enumerate(request.metrics) if asked.name == choice.metric.name),
+                "/metrics",
+            )
+            raise invalid(place, f"{choice.key} needs at least {least} items, and {items} are drawn{why}")
+
+
+def check_model(
+    model: RowMapping, probe: RowMapping, layers: Layers, pooling: Pooling, at: tuple[str, str, str]
+) -> None:
+    """Refuses what a model is known not to take; what is not known of it yet, its first job finds.
+
+    Args:
+        model: the model's row.
+        probe: the probe set's row.
+        layers: which of its layers are asked for.
+        pooling: how its positions are to be pooled.
+        at: the pointers to the model, its layers and its pooling.
+
+    Raises:
+        Problem: 422.
+    """
+    modality, known = model["modality"], model["layers"]
+    takes = _TAKEN[probe["modality"]]
+    if modality is not None and modality not in takes:
+        held = " and ".join(takes)
+        message = f"the model {model['name']!r} takes {modality} and the probe set {probe['name']!r} holds {held}"
+        raise invalid(at[0], f"{message}; name another model or probe set")
+    if known:
+        try:
+            select_layers([layer["name"] for layer in known], layers)
+        except RequestError as error:
+            raise invalid(at[1], f"{model['name']}: {error}") from None
+    if modality == "image" and pooling == "last":
+        raise invalid(at[2], f"the model {model['name']!r} takes images, which have no last position; take mean or max")
+
+
+def check_room(state: State, connection: Connection, team: str) -> None:
+    """Refuses a job of a team that has as many as it may.
+
+    Raises:
+        Problem: 429.
+    """
+    most = state.settings.max_queued
+    if state.ledger.live(connection, team) >= most:
+        raise Problem(
+            429,
+            f"this team has {most} comparisons, studies and trainings that have not ended; wait for some, or cancel "
+            "what is not needed",
+            headers={"Retry-After": str(_WAIT_SECONDS)},
+        )
+
+
+def side(model: RowMapping, layers: Layers, pooling: Pooling) -> dict[str, Any]:
+    """Returns what the work is told of a model."""
+    return {
+        "id": model["id"],
+        "name": model["name"],
+        "reference": model["reference"],
+        "layers": layers if isinstance(layers, str) else list(layers),
+        "pooling": pooling,
+    }
+
+
+def items(probe: RowMapping) -> dict[str, Any]:
+    """Returns what the work is told of a probe set."""
+    return {name: probe[name] for name in ("id", "name", "reference", "columns", "sha256")}
+
+
+def shown(request: Request, choices: Sequence[MetricChoice]) -> dict[str, Any]:
+    """Returns the request's own part of what is shown, every default filled in."""
+    return {
+        "probe": request.probe,
+        **measured(request, choices),
+        "priority": request.priority,
+        "webhook_url": request.webhook_url,
+    }
+
+
+def measured(request: Request, choices: Sequence[MetricChoice]) -> dict[str, Any]:
+    """Returns what the work is told of how to measure."""
+    return {
+        "metrics": [{"name": choice.metric.name, "params": dict(choice.values)} for choice in choices],
+        "dtype": request.dtype,
+        "device": request.device,
+        "preprocess": request.preprocess.model_dump(),
+        "samples": request.samples,
+        "seed": request.seed,
+        "calibration": request.calibration.model_dump(),
+    }

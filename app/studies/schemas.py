@@ -1,0 +1,114 @@
+"""Schemas: a study as it is asked for and as it is shown."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, PlainValidator, TypeAdapter, WithJsonSchema
+
+from alignment.activations import Layers
+from alignment.models import Pooling
+from app.api.jobs import Event
+from app.scoring.forms import LAYER_CHOICE, POOLING, LayerChoice, Part, Text, layer_choice, pooling_choice
+from app.scoring.schemas import Calibration, Request, Resamples
+from app.studies.results import StudyResult
+
+_LAYERS: TypeAdapter[dict[str, Layers]] = TypeAdapter(dict[Text, LayerChoice])
+_POOLINGS: TypeAdapter[dict[str, Pooling]] = TypeAdapter(dict[Text, Annotated[Pooling, PlainValidator(pooling_choice)]])
+
+
+def _by_model(simple: dict[str, Any]) -> WithJsonSchema:
+    """Returns the schema of a field that has one value for all models, or one for some."""
+    return WithJsonSchema({"anyOf": [simple, {"type": "object", "additionalProperties": simple}]})
+
+
+def _layers(value: Any) -> Layers | dict[str, Layers]:
+    return _LAYERS.validate_python(value) if isinstance(value, dict) else layer_choice(value)
+
+
+def _poolings(value: Any) -> Pooling | dict[str, Pooling]:
+    return _POOLINGS.validate_python(value) if isinstance(value, dict) else pooling_choice(value)
+
+
+def _different(models: list[str]) -> list[str]:
+    for model in models:
+        if models.count(model) > 1:
+            raise ValueError(f"{model!r} is named twice; a study takes each model once")
+    return models
+
+
+class StudyCalibration(Calibration):
+    """How scores are held against chance; a study has no intervals unless they are asked for."""
+
+    resamples: Resamples = Field(
+        0, description="draws that the intervals are read from, at least 20; 0 turns them off", examples=[0]
+    )
+
+
+class Reference(Part):
+    """A kernel that every layer of every model is held against."""
+
+    kind: Literal["kernel", "counts", "corpus"] = Field(
+        description="`kernel`: an .npz with `kernel [n, n]`; `counts`: an .npz with co-occurrence `counts [n, n]`; "
+        "`corpus`: a text, one document a line, in which the probe set's texts are counted. Of counts it is the PMI.",
+        examples=["corpus"],
+    )
+    upload: str = Field(
+        min_length=1, max_length=40, description="the upload that holds it", examples=["upl_01kb0000000000000000000000"]
+    )
+    window: int | None = Field(
+        None,
+        ge=1,
+        le=10_000,
+        description="words apart within which items occur together; a corpus's alone, then 8",
+        examples=[8],
+    )
+    smoothing: float | None = Field(
+        None, ge=0, le=1e9, description="pseudo-counts; counts' and a corpus's alone, then 1", examples=[1.0]
+    )
+
+
+class NewStudy(Request):
+    """N models against each other on one probe set."""
+
+    models: Annotated[list[Text], AfterValidator(_different)] = Field(
+        min_length=2, max_length=64, description="2 to 64 models, by id or name", examples=[["minilm", "efficientnet"]]
+    )
+    layers: Annotated[Layers | dict[str, Layers], PlainValidator(_layers), _by_model(LAYER_CHOICE)] = Field(
+        "all",
+        description='which layers are scored: `"all"`, `"last"` or a list for all models; or by model, others all',
+        examples=[{"minilm": ["layer.5", -1]}],
+    )
+    pooling: Annotated[Pooling | dict[str, Pooling], PlainValidator(_poolings), _by_model(POOLING)] = Field(
+        "mean",
+        description="how positions become one vector: one for all models, or by model; the others take the mean",
+        examples=[{"efficientnet": "max"}],
+    )
+    calibration: StudyCalibration = Field(
+        default_factory=StudyCalibration,
+        description="how a score is held against chance",
+        examples=[{"permutations": 200, "resamples": 0, "level": 0.95}],
+    )
+    capability: dict[Text, float] | None = Field(
+        None,
+        description="a number a model, by what `models` calls it: whether alignment rises with it is tested",
+        examples=[{"minilm": 0.71, "efficientnet": 0.77}],
+    )
+    reference: Reference | None = Field(
+        None, description="a kernel that models are held against, too", examples=[{"kind": "kernel", "upload": "upl_…"}]
+    )
+
+
+class StudyItem(Event):
+    """A study without its result."""
+
+    request: NewStudy = Field(
+        description="what was asked for, every default filled in",
+        examples=[{"models": ["minilm", "efficientnet"], "probe": "captions"}],
+    )
+
+
+class Study(StudyItem):
+    """A study."""
+
+    result: StudyResult | None = Field(description="what was found; null before it has succeeded")

@@ -1,0 +1,139 @@
+"""Named: a table of things that a team registers under a name of its own, and may share with every team."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, RowMapping
+
+from app.problems import Problem, invalid, not_found
+from app.storage import Database, new_id
+from app.storage.tables import teams
+from app.teams import audit
+from app.teams.principal import Principal, require_admin
+
+_MOST_NAMES = 1000  # looked at to guess what a name that is not there was meant to be
+_LONGEST = 200
+
+
+@dataclass(frozen=True)
+class Named:
+    """Models, or probe sets.
+
+    Attributes:
+        kind: what one is called in ids and audit notes (`model`).
+        title: what one is called in sentences.
+        table: where they are.
+    """
+
+    kind: str
+    title: str
+    table: sa.Table
+
+    def visible(self, principal: Principal) -> sa.Select[Any]:
+        """Returns the rows that a team sees, each with its own team's name as `team`."""
+        columns = self.table.c
+        asked = sa.select(*columns, teams.c.name.label("team")).join(teams, teams.c.id == columns.team_id)
+        return asked.where(
+            columns.deleted_at.is_(None), sa.or_(columns.team_id == principal.team, columns.shared.is_(True))
+        )
+
+    def get(self, connection: Connection, principal: Principal, row_id: str) -> RowMapping:
+        """Returns the row of an id.
+
+        Raises:
+            Problem: 404 if this team sees none of that id.
+        """
+        row = None
+        if _is_possible(row_id):
+            asked = self.visible(principal).where(self.table.c.id == row_id)
+            row = connection.execute(asked).mappings().one_or_none()
+        if row is None:
+            raise not_found(self.title, row_id)
+        return row
+
+    def find(self, connection: Connection, principal: Principal, text: str, pointer: str | None) -> RowMapping:
+        """Returns the row of an id or a name: the team's own first, then the oldest that another team shares.
+
+        Raises:
+            Problem: if there is none: 422 that points at the field that names it, or 404 without one.
+        """
+        columns = self.table.c
+        if _is_possible(text):
+            order = sa.case((columns.id == text, 0), (columns.team_id == principal.team, 1), else_=2)
+            asked = self.visible(principal).where(sa.or_(columns.id == text, columns.name == text))
+            row = connection.execute(asked.order_by(order, columns.id).limit(1)).mappings().one_or_none()
+            if row is not None:
+                return row
+        if pointer is None:
+            raise not_found(self.title, text)
+        hint = self._hint(connection, principal, text)
+        raise invalid(pointer, f"there is no {self.title} {text[:_LONGEST]!r} that this team can see; {hint}")
+
+    def _hint(self, connection: Connection, principal: Principal, text: str) -> str:
+        rows = connection.execute(self.visible(principal).limit(_MOST_NAMES)).mappings()
+        close = difflib.get_close_matches(text[:_LONGEST], [row["name"] for row in rows], n=1, cutoff=0.5)
+        return (
+            f"did you mean {close[0]!r}?" if close else f"register it with POST /v1/{self.kind}s, or list them with GET"
+        )
+
+    def enter(
+        self, database: Database, connection: Connection, principal: Principal, values: Mapping[str, Any]
+    ) -> RowMapping:
+        """Makes a row of the team's, and notes who did.
+
+        Raises:
+            Problem: 403 if it is to be shared and the key may not, 409 if the team has one of that name.
+        """
+        if values["shared"]:
+            require_admin(principal, f"sharing a {self.title} with every team")
+        row = {"id": new_id(self.kind), "team_id": principal.team, "created_at": database.now(), **values}
+        # The index of names decides, so that of two at once one gets it.
+        entered = connection.execute(
+            database.insert(self.table).values(row).on_conflict_do_nothing().returning(self.table.c.id)
+        ).scalar_one_or_none()
+        if entered is None:
+            raise Problem(
+                409, f"the team has a {self.title} named {values['name']!r}; choose another name, or delete that one"
+            )
+        audit.record(database, connection, principal, f"{self.kind}.create", entered, {"name": values["name"]})
+        return self.get(connection, principal, entered)
+
+    def remove(self, database: Database, connection: Connection, principal: Principal, row_id: str) -> None:
+        """Takes a row out of sight: it can be named no more, and jobs that were asked for keep what they know of it.
+
+        Raises:
+            Problem: 404 if the team sees none of that id; 403 if it is another team's, or somebody else registered it
+                and the key is no admin's.
+        """
+        row = self.get(connection, principal, row_id)
+        if row["team_id"] != principal.team:
+            raise Problem(403, f"this {self.title} is another team's, which shares it; only that team can delete it")
+        if row["shared"]:
+            require_admin(principal, f"deleting a {self.title} that every team uses")
+        else:
+            what = f"deleting a {self.title} that another key registered"
+            audit.require_author(connection, principal, self.kind, row_id, what)
+        connection.execute(
+            self.table.update()
+            .where(self.table.c.id == row_id, self.table.c.deleted_at.is_(None))
+            .values(deleted_at=database.now())
+        )
+        audit.record(database, connection, principal, f"{self.kind}.delete", row_id, {"name": row["name"]})
+
+    def unstored(self, connection: Connection, principal: Principal, values: Mapping[str, Any]) -> RowMapping:
+        """Returns a row of what is there without being registered: a built-in, its name for an id."""
+        known = {"team_id": principal.team, "shared": False, "created_at": 0.0, **values}
+        cells: list[sa.ColumnElement[Any]] = [sa.literal(principal.team_name).label("team")]
+        for column in self.table.columns:
+            value = known.get(column.name)
+            cells.append((sa.null() if value is None else sa.literal(value, column.type)).label(column.name))
+        return connection.execute(sa.select(*cells)).mappings().one()
+
+
+def _is_possible(text: str) -> bool:
+    return len(text) <= _LONGEST and "\0" not in text  # which PostgreSQL takes in no text

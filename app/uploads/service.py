@@ -1,0 +1,118 @@
+"""Uploads: files that a team has sent, kept until it deletes them."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, RowMapping
+
+from app.api.state import State
+from app.problems import Problem, invalid, not_found
+from app.storage.tables import LIVE_SQL, jobs, models, probes, teams, uploads
+from app.teams import audit
+from app.teams.principal import Principal
+from app.teams.use import stored
+from app.uploads.draft import Draft, over_quota
+from app.uploads.files import uploads_folder
+
+_MIB = 1 << 20
+
+
+def room(state: State, principal: Principal) -> int:
+    """Returns how many bytes the team may still keep.
+
+    Raises:
+        Problem: 413 if it is none.
+    """
+    with state.database.read() as connection:
+        left = state.settings.max_stored_mib * _MIB - stored(connection, principal.team)
+    if left <= 0:
+        raise over_quota(state.settings.max_stored_mib)
+    return left
+
+
+def enter(state: State, connection: Connection, principal: Principal, draft: Draft) -> RowMapping:
+    """Makes a file that was received an upload of the team; returns its row.
+
+    Raises:
+        Problem: 413 if another that came meanwhile took the room.
+    """
+    # One at a time a team: of two that fit each and not both, one gets in.
+    connection.execute(sa.select(teams.c.id).where(teams.c.id == principal.team).with_for_update())
+    if stored(connection, principal.team) + draft.size > state.settings.max_stored_mib * _MIB:
+        raise over_quota(state.settings.max_stored_mib)
+    values = {
+        "id": draft.id,
+        "team_id": principal.team,
+        "filename": draft.filename,
+        "bytes": draft.size,
+        "sha256": draft.sha256,
+        "created_at": state.database.now(),
+    }
+    row = connection.execute(uploads.insert().values(values).returning(*uploads.c)).mappings().one()
+    audit.record(state.database, connection, principal, "upload.create", draft.id, {"filename": draft.filename})
+    return row
+
+
+def of_team(principal: Principal) -> sa.Select[Any]:
+    """Returns the team's uploads."""
+    return sa.select(uploads).where(uploads.c.team_id == principal.team)
+
+
+def get(
+    connection: Connection, principal: Principal, upload_id: str, pointer: str | None = None, *, hold: bool = False
+) -> RowMapping:
+    """Returns the row of an upload of the team.
+
+    Args:
+        connection: where to ask.
+        principal: whose team.
+        upload_id: which.
+        pointer: the field that names it, if one does.
+        hold: whether nobody else is to delete or hold it until the transaction ends.
+
+    Raises:
+        Problem: if it has none of that id: 422 that points at the field that names it, or 404 without one.
+    """
+    row = None
+    if "\0" not in upload_id:  # which PostgreSQL takes in no text
+        asked = of_team(principal).where(uploads.c.id == upload_id)
+        row = connection.execute(asked.with_for_update() if hold else asked).mappings().one_or_none()
+    if row is not None:
+        return row
+    if pointer is None:
+        raise not_found("upload", upload_id)
+    raise invalid(pointer, f"this team has no upload {upload_id[:40]!r}; send the file with POST /v1/uploads")
+
+
+def remove(state: State, principal: Principal, upload_id: str) -> None:
+    """Deletes an upload and its file.
+
+    Raises:
+        Problem: 404 if the team has none of that id; 403 if another key sent it and this is no admin's; 409 while
+            something needs it.
+    """
+    with state.database.write() as connection:
+        row = get(connection, principal, upload_id, hold=True)
+        audit.require_author(connection, principal, "upload", upload_id, "deleting an upload that another key sent")
+        user = _user(connection, upload_id)
+        if user is not None:
+            raise Problem(409, f"the upload {upload_id} is needed by {user}; delete or cancel that first")
+        connection.execute(uploads.delete().where(uploads.c.id == upload_id))
+        audit.record(state.database, connection, principal, "upload.delete", upload_id, {"filename": row["filename"]})
+    shutil.rmtree(uploads_folder(state.settings) / upload_id, ignore_errors=True)
+
+
+def _user(connection: Connection, upload_id: str) -> str | None:
+    """Returns what cannot do without an upload."""
+    inside = f"%/{upload_id}/%"  # of a path: its folder's name
+    for table, title in ((models, "the model"), (probes, "the probe set")):
+        asked = sa.select(table.c.id).where(table.c.deleted_at.is_(None), table.c.reference.like(inside))
+        found = connection.execute(asked.limit(1)).scalar_one_or_none()
+        if found is not None:
+            return f"{title} {found}"
+    asked = sa.select(jobs.c.id).where(sa.text(LIVE_SQL), sa.cast(jobs.c.payload, sa.Text).like(inside))
+    found = connection.execute(asked.limit(1)).scalar_one_or_none()
+    return None if found is None else "a job that has not ended"

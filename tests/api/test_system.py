@@ -1,0 +1,35 @@
+"""Health, readiness, figures, errors and headers of the running application."""
+
+from tests.service import Service
+
+
+def test_a_process_that_answers_is_healthy(service: Service) -> None:
+    answer = service.client.get("/healthz")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+def test_it_is_not_ready_without_a_worker(service: Service) -> None:
+    answer = service.client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json() == {"ready": False, "database": "ok", "queue": "ok", "workers": 0}
+
+
+def test_every_error_is_a_problem_document(service: Service) -> None:
+    answer = service.client.get("/nothing")
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert set(answer.json()) == {"type", "title", "status", "detail"}
+    assert service.client.put("/healthz").status_code == 405
+
+
+def test_a_request_has_an_id_and_keeps_the_one_it_came_with(service: Service) -> None:
+    assert service.client.get("/healthz").headers["x-request-id"].startswith("req_")
+    assert service.client.get("/healthz", headers={"X-Request-ID": "mine"}).headers["x-request-id"] == "mine"
+    assert "\n" not in service.client.get("/healthz", headers={"X-Request-ID": "a b"}).headers["x-request-id"]
+
+
+def test_figures_count_requests_by_route(service: Service) -> None:
+    service.client.get("/healthz")
+    text = service.client.get("/metrics").text
+    assert 'accord_http_requests_total{method="GET",route="/healthz",status="200"} 1.0' in text
+    assert "accord_workers 0.0" in text

@@ -1,0 +1,68 @@
+"""The service in this process, for tests: a client of the real application, and jobs done one after the other."""
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from app.jobs import Context, Done, Part
+from app.jobs.child import FINAL, _explain
+from app.main import create_app
+from app.settings import Settings
+from app.storage import Database
+from app.storage.tables import jobs
+from app.worker import for_work
+
+
+@dataclass
+class Service:
+    """The application, its client (from loopback; without a key until one is made), and its worker."""
+
+    settings: Settings
+    database: Database
+    app: FastAPI
+    client: TestClient
+
+    def work_off(self, most: int = 100) -> int:
+        """Does every job that is queued, here and now, as a worker would; returns how many it took."""
+        ledger = self.app.state.accord.ledger
+        for count in range(most):
+            with self.database.read() as connection:
+                asked = sa.select(jobs.c.id).where(jobs.c.state == "queued", jobs.c.retry_at.is_(None))
+                found = connection.execute(asked.order_by(jobs.c.priority, jobs.c.id).limit(1)).scalar_one_or_none()
+            if found is None:
+                return count
+            claim = ledger.claim(found, "wrk_test")
+            context = Context("cpu", for_work(self.settings), lambda *_: None)
+            module, _, name = ledger.handlers[claim.row["kind"]].work.partition(":")
+            try:
+                outcome = getattr(importlib.import_module(module), name)(claim.row["payload"], context)
+            except Exception as error:
+                kind, detail = _explain(error)
+                if kind != FINAL:
+                    raise
+                for secret, said in sorted(context.names.items(), key=lambda pair: -len(pair[0])):
+                    detail = detail.replace(secret, said)
+                ledger.fail(claim, {"stage": None, "model": context.subject, "detail": detail})
+                continue
+            if isinstance(outcome, Done):
+                ledger.publish(claim, outcome.result)
+            else:
+                ledger.park(claim, [part if isinstance(part, Part) else Part(**part) for part in outcome.parts])
+        raise AssertionError(f"more than {most} jobs")
+
+
+def serve(folder: Path, database: Database, **settings: Any) -> Service:
+    """Returns the service over a migrated database; use its client as a context."""
+    made = Settings(data_dir=folder / "data", cache_dir=folder / "cache", _env_file=None, **settings)
+    app = create_app(made, database)
+    return Service(
+        made,
+        database,
+        app,
+        TestClient(app, "http://127.0.0.1", raise_server_exceptions=False, client=("127.0.0.1", 50000)),
+    )
