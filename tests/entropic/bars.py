@@ -62,9 +62,9 @@ def linear_pair(seed: int) -> tuple[TrainingResult, TrainingResult]:
     return train(TrainingRequest(seed=seed)), train(TrainingRequest(objective="plain", seed=seed))
 
 
-def sgd_pair(seed: int) -> TrainingResult:
+def sgd_pair(seed: int, steps: int) -> TrainingResult:
     """The linear recipe by real stochastic descent, from the end of plain descent."""
-    return train(TrainingRequest(optimizer="sgd", seed=seed))
+    return train(TrainingRequest(optimizer="sgd", steps=steps, seed=seed))
 
 
 # Bar 3: balance of ReLU networks

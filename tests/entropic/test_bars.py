@@ -44,7 +44,7 @@ def test_the_theory_predicts_what_is_measured(pair) -> None:
 
 
 def test_real_stochastic_descent_goes_the_same_way(pair) -> None:
-    found = bars.sgd_pair(SEED)
+    found = bars.sgd_pair(SEED, 60_000)
     assert found.lowest > pair[1].lowest + 0.1
 
 

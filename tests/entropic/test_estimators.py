@@ -11,7 +11,7 @@ from alignment.entropic.loss import EntropicLoss
 from alignment.entropic.problem import Problem, square_error
 from alignment.entropic.sampling import Sampling
 from alignment.errors import TrainingError
-from tests.entropic.networks import KINDS, problem
+from tests.entropic.networks import KINDS, problem, seeded
 
 SAMPLINGS = (Sampling(1), Sampling(2), Sampling(6), Sampling(3, rows="all"), Sampling(3, "all", replacement=False))
 
@@ -208,3 +208,25 @@ def test_the_loss_sets_gradients_with_decay_outside_the_square() -> None:
         assert close(p.grad, g + 0.06 * p.detach(), 1e-10)
     plain = EntropicLoss(0.0).backward(made)
     assert (plain.entropy, plain.decay) == (0.0, 0.0)
+
+
+class Branches(nn.Module):
+    """A branch that the loss does not see, and one that joins late."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.dead, self.late, self.last = (nn.Linear(3, 3) for _ in range(4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        state = torch.tanh(self.first(x))
+        self.dead(state)
+        return self.last(state + self.late(x).detach() + torch.tanh(self.late(2 * x)))
+
+
+def test_every_branch_is_counted_and_a_dead_one_is_nothing() -> None:
+    x = torch.randn(5, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    made = Problem(seeded(Branches()), square_error, x, torch.zeros_like(x))
+    for sampling in (Sampling(1), Sampling(2)):
+        assert close(GhostNorm().value(made, sampling), PerSample().value(made, sampling), 1e-12)
+        one, other = (estimator.step(made, sampling, 0.3) for estimator in (GhostNorm(), PerSample()))
+        assert close(flat(one.gradients), flat(other.gradients), 1e-10)

@@ -57,8 +57,11 @@ def layer_norm(call: Call) -> tuple[Tensor, Gradients]:
     def to_shape(d: Tensor) -> Tensor:
         return d.reshape(call.rows, -1, *shape).sum(1)
 
-    normal = functional.layer_norm(x, shape, None, None, eps)
-    return call(), [(call.get(2, "weight"), lambda d: to_shape(d * normal)), (call.get(3, "bias"), to_shape)]
+    def of_gain(d: Tensor) -> Tensor:
+        # Made again when it is needed: kept from the forward pass, it would be one more activation a layer.
+        return to_shape(d * functional.layer_norm(x, shape, None, None, eps))
+
+    return call(), [(call.get(2, "weight"), of_gain), (call.get(3, "bias"), to_shape)]
 
 
 def convolution(call: Call) -> tuple[Tensor, Gradients]:
@@ -77,9 +80,9 @@ def convolution(call: Call) -> tuple[Tensor, Gradients]:
     groups: int = call.get(6, "groups", 1)
     image = x[:, :, None] if spatial == 1 else x
     kernel = (1, weight.shape[2]) if spatial == 1 else tuple(weight.shape[2:])
-    patches = functional.unfold(image, kernel, dilation, padding, stride)  # [b, channels * kernel, places]
 
     def of_weight(d: Tensor) -> Contribution:
+        patches = functional.unfold(image, kernel, dilation, padding, stride)  # [b, channels * kernel, places]
         # Groups are matrices of their own: each as one more factor of the same row would mix them.
         left = d.reshape(call.rows, groups, d.shape[1] // groups, -1)
         right = patches.reshape(call.rows, groups, patches.shape[1] // groups, -1)

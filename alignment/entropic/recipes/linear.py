@@ -43,7 +43,7 @@ _FIRST = 10.0  # … and begins at so many times
 _CLOSE = 0.3  # of the step at which a mode is lost: beyond it the theorem's limit is far
 _FRESH = 256
 _GD_RATE, _SGD_RATE = 2e-3, 3e-3
-_GD_STEPS, _SGD_STEPS, _LBFGS_STEPS = 20_000, 60_000, 1000
+_GD_STEPS, _SGD_STEPS, _LBFGS_STEPS = 20_000, 240_000, 1000
 _ADVICE = {
     "lbfgs": "lower --strength",
     "gd": "lower its rate or the weight decay",
