@@ -211,6 +211,6 @@ def _right(gradients: Gradients, pair: Heads) -> Float[Tensor, "b n m"]:
     return gradients[pair.right[0]].transpose(1, 2)
 
 
-def _gram(rows: Float[Tensor, "b n m"], heads: int) -> Float[Tensor, "b h n n"]:
+def _gram(rows: Float[Tensor, "b n m"], heads: int) -> Float[Tensor, "b h w w"]:
     split = rows.reshape(len(rows), heads, -1, rows.shape[2])
     return torch.matmul(split, split.transpose(2, 3))

@@ -59,7 +59,7 @@ def test_calibrated_scores_are_the_metrics_and_chance_is_nothing() -> None:
 
 def test_defaults_depend_on_the_data() -> None:
     teacher = MlpRecipe.of(TrainingRequest("mlp")).request
-    assert (teacher.data, teacher.strength, teacher.labels, teacher.view_a) == ("teacher", 0.01, "true", "linear")
+    assert (teacher.data, teacher.strength, teacher.labels, teacher.view_a) == ("teacher", 0.1, "true", "linear")
     digits = MlpRecipe.of(TrainingRequest("mlp", data="digits")).request
     assert (digits.strength, digits.labels, digits.weight_decay) == (0.05, "sampled", 1e-3)
     plain = MlpRecipe.of(TrainingRequest("mlp", "plain", data="digits")).request

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -26,6 +26,7 @@ class Step:
     gradients: tuple[Tensor, ...]
 
 
+@runtime_checkable
 class Estimator(Protocol):
     """A way to E‖g‖² over batches: `PerSample`, `GhostNorm` or `FiniteDifference`."""
 

@@ -59,7 +59,7 @@ class Defaults:
     view: str
 
 
-_REGRESSION = Defaults(0.01, 1.0, "true", 0.0, "linear")
+_REGRESSION = Defaults(0.1, 1.0, "true", 0.0, "linear")
 _CLASSES = Defaults(0.05, 0.03, "sampled", 1e-3, "projection")
 
 

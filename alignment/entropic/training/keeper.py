@@ -6,12 +6,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from alignment.entropic.training.checkpoint import pack, unpack
 from alignment.errors import TrainingError
 
 
+@runtime_checkable
 class Keeper(Protocol):
     """A place for one training's state."""
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
 from alignment.errors import DivergenceError
 
 
+@runtime_checkable
 class Piece(Protocol):
     """One stage of a training: an optimizer on a loss, for so many steps."""
 
@@ -23,6 +24,7 @@ class Piece(Protocol):
         """Returns it, running, from where the model stands."""
 
 
+@runtime_checkable
 class Running(Protocol):
     """A stage that has begun."""
 
