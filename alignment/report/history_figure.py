@@ -30,6 +30,7 @@ def history_figure(curves: Mapping[str, Sequence[Curve]], title: str, label: str
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter
 
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(7.2, 2.9), layout="constrained")
@@ -43,6 +44,8 @@ def history_figure(curves: Mapping[str, Sequence[Curve]], title: str, label: str
                 plain.plot(done, lowest, color=colour, linewidth=1.2, alpha=0.8, label=legend)
                 logarithmic.plot(done, [max(1 - a, 1e-12) for a in lowest], color=colour, linewidth=1.2, alpha=0.8)
         logarithmic.set_yscale("log")
+        # In plain letters: the usual labels are formulas, which titles and names here must not be read as.
+        logarithmic.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0e}"))
         plain.set_ylim(0, 1.02)
         plain.set_ylabel(f"lowest {label}")
         logarithmic.set_ylabel(f"1 - lowest {label}")

@@ -192,7 +192,9 @@ def picture(path: Path, seeds: Sequence[int]) -> None:
     for name, request in kinds.items():
         runs = [train(TrainingRequest(**{**request.to_dict(), "seed": seed})) for seed in seeds]
         curves[name] = [[(p.step / run.history[-1].step, p.lowest, p.mean) for p in run.history] for run in runs]
-    title = f"Two deep linear networks, {len(seeds)} seeds: the lowest alignment of any two hidden layers"
+    title = (
+        f"Two deep linear networks, seeds {', '.join(map(str, seeds))}: the lowest alignment of any two hidden layers"
+    )
     path.write_bytes(history_figure(curves, title, "kernel alignment"))
 
 
