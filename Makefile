@@ -2,8 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+ENTROPIC := alignment.entropic.estimators,alignment.entropic.balance,alignment.entropic.rebalance,alignment.entropic.kernels
 # where tests check the shapes in signatures as they run
-SHAPED := alignment.preprocessing,alignment.views,alignment.metrics,alignment.calibration
+SHAPED := alignment.preprocessing,alignment.views,alignment.metrics,alignment.calibration,$(ENTROPIC)
 
 
 .PHONY: demo test test-database check bench clean

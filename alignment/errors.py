@@ -8,8 +8,10 @@
     │   ├── ModelError         a model that cannot be loaded as asked
     │   ├── ActivationsError   a file of activations that cannot be used
     │   ├── MismatchError      two things that should describe the same items do not
+    │   ├── TrainingError      a training, or a diagnostic of one, that cannot be done as asked
     │   └── OverBudgetError    a metric needs more memory than it may take
     └── WorkError              it was started and could not be finished
+        ├── DivergenceError    a training whose loss is no longer a number
         └── StoreFullError     there is no room for activations; it may pass
 
 Every message is one sentence or two: what was wrong, what was received, what would work.
@@ -63,12 +65,20 @@ class MismatchError(RequestError):
     """Two things that should describe the same items do not."""
 
 
+class TrainingError(RequestError):
+    """A training, or a diagnostic of one, that cannot be done as asked."""
+
+
 class OverBudgetError(RequestError):
     """A metric that needs more memory than it may take."""
 
 
 class WorkError(AccordError):
     """Work that was started and could not be finished."""
+
+
+class DivergenceError(WorkError):
+    """A training whose loss is no longer a number."""
 
 
 class StoreFullError(WorkError):

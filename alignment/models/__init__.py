@@ -1,15 +1,19 @@
 """Models: from a reference to an encoder, which turns items into one vector a layer."""
 
 from alignment.models.builtin import BuiltinModel, builtin_models
+from alignment.models.dense import DenseConfig, DenseNetwork
 from alignment.models.encoder import POOLINGS, Encoder, Layer, Modality, Pooling
 from alignment.models.fake import FakeEncoder
 from alignment.models.hub import FakeHub, Hub, HuggingFaceHub
 from alignment.models.identity import Identity, identify
 from alignment.models.load import load_encoder, resolve
+from alignment.models.vectors import dense_files, open_dense
 
 __all__ = [
     "POOLINGS",
     "BuiltinModel",
+    "DenseConfig",
+    "DenseNetwork",
     "Encoder",
     "FakeEncoder",
     "FakeHub",
@@ -20,7 +24,9 @@ __all__ = [
     "Modality",
     "Pooling",
     "builtin_models",
+    "dense_files",
     "identify",
     "load_encoder",
+    "open_dense",
     "resolve",
 ]

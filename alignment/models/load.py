@@ -17,6 +17,7 @@ from alignment.models.pretrained import family
 from alignment.models.quiet import quiet
 from alignment.models.text import load_text
 from alignment.models.timm import hub_id, load_timm
+from alignment.models.vectors import is_dense, load_dense
 from alignment.models.vision import load_vision
 from alignment.references import ModelRef
 
@@ -48,7 +49,7 @@ def load_encoder(
     """Returns the model that `ref` names, loaded, in evaluation mode, on its device.
 
     Args:
-        ref: a built-in, Hugging Face or timm model, or a local folder of either format.
+        ref: a built-in, Hugging Face or timm model, or a local folder of either format or of Accord's own.
         device: where to run it.
         dtype: what to compute in; None is float32, or on a GPU the checkpoint's own dtype if that is a half.
         cache: where built-in models are kept once converted, and downloads (in `hub/`) if `hub` is None; nothing is
@@ -78,6 +79,8 @@ def load_encoder(
 
 def _load_folder(folder: Path, reference: str, place: Placement) -> Encoder:
     checkpoint = Checkpoint.open(folder, reference)
+    if is_dense(checkpoint):
+        return load_dense(checkpoint, place)
     if "architecture" in checkpoint.config:
         return load_timm(checkpoint, place)
     modality, config, cls = family(checkpoint)

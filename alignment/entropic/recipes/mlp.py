@@ -1,0 +1,248 @@
+"""The recipe `mlp`: two nonlinear networks of different width that see different views of the same items.
+
+No theorem covers it. What to expect of the entropy is what was measured (the README's table): weight decay alone gives
+some of the same. Always beside the alignment: the same of mutual nearest neighbours, of the outputs, and the task.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from alignment.entropic.balance import balance
+from alignment.entropic.calibrated import calibrated, diagonal
+from alignment.entropic.classroom import Classroom, classroom
+from alignment.entropic.initial import dense_network
+from alignment.entropic.kernels import kernel_alignment
+from alignment.entropic.loss import EntropicLoss
+from alignment.entropic.problem import Problem
+from alignment.entropic.recipes.provenance import versions
+from alignment.entropic.recipes.request import TrainingRequest
+from alignment.entropic.recipes.result import Member, TrainingResult, TrainingWarning
+from alignment.entropic.rows import Rows
+from alignment.entropic.sampling import Sampling
+from alignment.entropic.sharpness import largest_eigenvalue, trace
+from alignment.entropic.training.adam import Adam
+from alignment.entropic.training.keeper import Keeper
+from alignment.entropic.training.pair import Progress, run_pair, silent
+from alignment.entropic.training.point import AlignmentPoint
+from alignment.entropic.training.trainee import Trainee
+from alignment.entropic.views import View
+from alignment.errors import TrainingError
+from alignment.models import DenseConfig, DenseNetwork
+
+HIDDEN = {"a": (48, 48), "b": (64, 64)}
+_RATE, _BATCH, _STEPS, _CHUNK = 3e-3, 64, 2000, 100
+_MEASURED = 256  # held-out items, and rows learnt from, that curvature, balance and alignment over time are taken on
+_PROBES = 32
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What a kind of data asks for.
+
+    Attributes:
+        strength: η.
+        anneal: the share of it that is left at the end.
+        labels: the entropy's targets.
+        decay: γ of the entropic objective; plain has none.
+        view: of both networks.
+    """
+
+    strength: float
+    anneal: float
+    labels: str
+    decay: float
+    view: str
+
+
+_REGRESSION = Defaults(0.1, 1.0, "true", 0.0, "linear")
+_CLASSES = Defaults(0.05, 0.03, "sampled", 1e-3, "projection")
+
+
+@dataclass(frozen=True)
+class MlpRecipe:
+    """The recipe at work on one request.
+
+    Attributes:
+        request: what was asked for, its defaults filled in.
+        room: what is learnt from.
+        anneal: the share of the strength that is left at the end.
+    """
+
+    request: TrainingRequest
+    room: Classroom
+    anneal: float
+
+    @classmethod
+    def of(cls, request: TrainingRequest) -> MlpRecipe:
+        """Returns the recipe for a request.
+
+        Raises:
+            RequestError: if the recipe cannot do what is asked.
+        """
+        if request.optimizer not in ("auto", "adam"):
+            raise TrainingError(f"the recipe mlp is trained by adam, not {request.optimizer}")
+        room = classroom(request.data or "teacher", request.seed)
+        usual = _CLASSES if room.classes else _REGRESSION
+        labels = request.labels or usual.labels
+        if labels == "sampled" and not room.classes:
+            raise TrainingError("labels can be sampled where the targets are classes; take labels true")
+        entropic = request.objective == "entropic"
+        for view in (request.view_a, request.view_b):
+            if view is not None:
+                View.parse(view)
+        filled = replace(
+            request,
+            data=room.name,
+            strength=(request.strength or usual.strength) if entropic else None,
+            weight_decay=request.weight_decay
+            if request.weight_decay is not None
+            else (usual.decay if entropic else 0.0),
+            optimizer="adam",
+            steps=request.steps or _STEPS,
+            view_a=request.view_a or usual.view,
+            view_b=request.view_b or usual.view,
+            labels=labels,  # type: ignore[arg-type]  # one of the two
+        )
+        return cls(filled, room, usual.anneal)
+
+    def run(self, keeper: Keeper | None = None, progress: Progress = silent) -> TrainingResult:
+        """Returns the trained pair; see `LinearRecipe.run`."""
+        begun = time.process_time()
+        learnt, held = self._sides(held=False), self._sides(held=True)
+        networks = {m: self._network(m, rows) for m, rows in learnt.items()}
+        trainees = [self._trainee(m, networks[m], learnt[m]) for m in "ab"]
+        history = run_pair(
+            (trainees[0], trainees[1]),
+            lambda step: self._point(step, networks, learnt, held),
+            self.request.to_dict(),
+            keeper,
+            progress,
+        )
+        hidden, outputs = _states(networks, held)
+        cka = calibrated("cka", hidden["a"], hidden["b"], seed=self.request.seed)
+        neighbours = calibrated("mutual_knn", hidden["a"], hidden["b"], seed=self.request.seed)
+        return TrainingResult(
+            members=(self._member("a", networks, learnt, held), self._member("b", networks, learnt, held)),
+            measure="cka",
+            grid=cka.score,
+            calibrated=cka.calibrated,
+            outputs=float(kernel_alignment([outputs["a"]], [outputs["b"]], centred=True)),
+            extra={
+                "cka_matched_depth": diagonal(cka.calibrated),
+                "mutual_knn_matched_depth": diagonal(neighbours.calibrated),
+                "mutual_knn": neighbours.score,
+            },
+            history=history,
+            warnings=self._warnings(),
+            provenance={
+                "request": self.request.to_dict(),
+                "rate": _RATE,
+                "batch": _BATCH,
+                "anneal": self.anneal,
+                **versions(),
+                "device": "cpu",
+                "dtype": "float64",
+            },
+            seconds=time.process_time() - begun,
+            probe={m: rows.inputs for m, rows in held.items()},
+        )
+
+    def _sides(self, *, held: bool) -> dict[str, Rows]:
+        """Returns what each network learns from, or is examined on."""
+        found = {}
+        for member, items, view in (
+            ("a", self.room.inputs, self.request.view_a),
+            ("b", self.room.inputs_b, self.request.view_b),
+        ):
+            chosen = self.room.held if held else ~self.room.held
+            seen = View.parse(view or "identity").see(items, self.request.seed, member)
+            found[member] = Rows(seen[chosen], self.room.targets[chosen])
+        return found
+
+    def _network(self, member: str, rows: Rows) -> DenseNetwork:
+        widths = (rows.inputs.shape[1], *HIDDEN[member], self.room.outputs)
+        return dense_network(DenseConfig(widths), self.request.seed, member)
+
+    def _trainee(self, member: str, network: DenseNetwork, rows: Rows) -> Trainee:
+        asked = self.request
+        stage = Adam(
+            steps=asked.steps or _STEPS,
+            rate=_RATE,
+            objective=EntropicLoss(asked.strength or 0.0, asked.weight_decay or 0.0),
+            loss=self.room.loss,
+            inputs=rows.inputs,
+            targets=rows.targets,
+            batch=min(_BATCH, len(rows.inputs)),
+            labels=asked.labels if asked.labels and asked.strength else "true",
+            anneal=self.anneal,
+            seed=asked.seed,
+            member=member,
+        )
+        return Trainee(member, network, [stage], _CHUNK, "lower --strength or the weight decay")
+
+    def _point(
+        self, step: int, networks: dict[str, DenseNetwork], learnt: dict[str, Rows], held: dict[str, Rows]
+    ) -> AlignmentPoint:
+        hidden, _ = _states(networks, {m: _first(rows) for m, rows in held.items()})
+        grid = kernel_alignment(hidden["a"], hidden["b"], centred=True)
+        problems = [_problem(networks[m], _first(learnt[m])) for m in "ab"]
+        found = [balance(problem, Sampling()) for problem in problems]
+        with torch.no_grad():
+            losses = [float(p.losses(p.model(p.inputs), p.targets).mean()) for p in problems]
+        return AlignmentPoint(
+            step=step,
+            lowest=float(grid.min()),
+            mean=float(grid.mean()),
+            neuron=max(b.neuron or 0.0 for b in found),
+            layer=None,
+            matrix=None,
+            loss=(losses[0], losses[1]),
+        )
+
+    def _member(
+        self, member: str, networks: dict[str, DenseNetwork], learnt: dict[str, Rows], held: dict[str, Rows]
+    ) -> Member:
+        network, examined = networks[member], held[member]
+        problem = _problem(network, _first(learnt[member]))
+        with torch.no_grad():
+            outputs = network(examined.inputs)
+            loss = float(examined.loss(outputs, examined.targets).mean())
+            right = (outputs.argmax(1) == examined.targets).double().mean() if self.room.classes else None
+        return Member(
+            network=network,
+            rows=learnt[member],
+            loss=loss,
+            accuracy=None if right is None else float(right),
+            trace=trace(problem, probes=_PROBES, seed=self.request.seed).value,
+            largest=largest_eigenvalue(problem, iterations=40),
+            prediction=None,
+        )
+
+    def _warnings(self) -> tuple[TrainingWarning, ...]:
+        asked = self.request
+        if asked.objective == "plain" or asked.labels == "true":
+            return ()
+        detail = "the entropy's labels were sampled from the model, which makes it a trace of the Fisher information"
+        return (TrainingWarning("sampled_labels", detail),)
+
+
+def _problem(network: DenseNetwork, rows: Rows) -> Problem:
+    return Problem(network, rows.loss, rows.inputs, rows.targets)
+
+
+def _first(rows: Rows) -> Rows:
+    return Rows(rows.inputs[:_MEASURED], rows.targets[:_MEASURED])
+
+
+def _states(
+    networks: dict[str, DenseNetwork], sides: dict[str, Rows]
+) -> tuple[dict[str, list[Tensor]], dict[str, Tensor]]:
+    """Returns the hidden layers and the outputs of both on each side's inputs."""
+    with torch.no_grad():
+        hidden = {m: network.hidden(sides[m].inputs) for m, network in networks.items()}
+        return hidden, {m: network(sides[m].inputs) for m, network in networks.items()}

@@ -1,0 +1,1 @@
+"""Training: two networks, step by step, resumable to the bit."""

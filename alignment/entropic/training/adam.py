@@ -1,0 +1,103 @@
+"""Adam: a stage of Adam on an entropic loss, for networks with kinks and for data in batches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from alignment.entropic.chance import generator
+from alignment.entropic.loss import EntropicLoss
+from alignment.entropic.problem import Loss, Problem, sampled_labels
+from alignment.entropic.training.trainee import NotFiniteError
+
+
+@dataclass(frozen=True, eq=False)
+class Adam:
+    """A stage of Adam.
+
+    Attributes:
+        steps: how many.
+        rate: the largest; it falls to 0 along a cosine.
+        objective: what is minimised.
+        loss: a row's loss.
+        inputs: all rows.
+        targets: theirs.
+        batch: rows a step, drawn with replacement; None takes all.
+        labels: the entropy's targets: `true`, or `sampled` from the model's own softmax at each step.
+        anneal: the share of the strength that is left at the end; it falls to it over the second half.
+        seed: what batches and labels are drawn from.
+        member: `a` or `b`, which draws its own.
+    """
+
+    steps: int
+    rate: float
+    objective: EntropicLoss
+    loss: Loss
+    inputs: Tensor
+    targets: Tensor
+    batch: int | None = None
+    labels: Literal["true", "sampled"] = "true"
+    anneal: float = 1.0
+    seed: int = 0
+    member: str = "a"
+
+    def begin(self, model: nn.Module) -> RunningAdam:
+        """Returns it, running."""
+        return RunningAdam(self, model)
+
+    def strength(self, step: int) -> float:
+        """Returns the strength at a step.
+
+        >>> stage = Adam(100, 0.1, EntropicLoss(1.0), lambda o, t: o, torch.ones(1), torch.ones(1), anneal=0.1)
+        >>> [round(stage.strength(step), 3) for step in (0, 50, 75, 100)]
+        [1.0, 1.0, 0.55, 0.1]
+        """
+        late = max(0.0, 2 * step / self.steps - 1)
+        return self.objective.strength * (1 - late * (1 - self.anneal))
+
+
+class RunningAdam:
+    """Adam at work."""
+
+    def __init__(self, stage: Adam, model: nn.Module) -> None:
+        self._stage, self._model = stage, model
+        self._all = Problem(model, stage.loss, stage.inputs, stage.targets)
+        self._parameters = list(self._all.parameters.values())
+        self._optimizer = torch.optim.Adam(self._parameters, lr=stage.rate)
+
+    def advance(self, first: int, count: int) -> float:
+        """Takes `count` steps."""
+        stage, loss = self._stage, math.nan
+        # Chance comes from the number of the first step, so no state of it has to be kept.
+        random = generator(stage.seed, "adam", stage.member, first)
+        for number in range(first, first + count):
+            problem = self._all
+            if stage.batch is not None:
+                problem = problem.rows(torch.randint(len(self._all), (stage.batch,), generator=random))
+            if stage.labels == "sampled":
+                with torch.no_grad():
+                    drawn = sampled_labels(self._model(problem.inputs), random)
+                problem = replace(problem, penalty_targets=drawn)
+            self._optimizer.param_groups[0]["lr"] = stage.rate * (1 + math.cos(math.pi * number / stage.steps)) / 2
+            value = replace(stage.objective, strength=stage.strength(number)).backward(problem)
+            if not math.isfinite(value.total):
+                raise NotFiniteError(number + 1)
+            self._optimizer.step()
+            loss = value.loss
+        if not all(bool(p.isfinite().all()) for p in self._parameters):
+            raise NotFiniteError(first + count)
+        return loss
+
+    def state(self) -> Mapping[str, Any]:
+        """Returns the moments by the parameter's number."""
+        return {str(i): dict(self._optimizer.state[p]) for i, p in enumerate(self._parameters)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Takes up such a state."""
+        for i, parameter in enumerate(self._parameters):
+            self._optimizer.state[parameter].update(state[str(i)])

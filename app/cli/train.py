@@ -1,0 +1,96 @@
+"""`accord train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.cli import arguments as arg
+from app.cli.console import progress_bar
+from app.cli.output import check_folder
+
+_KEEP = "\b\n"  # a line break that help texts keep: click's own mark
+_TRAIN = f"""{_KEEP}Examples:
+  accord train --recipe linear --seed 7 --out pair
+  accord train --recipe linear --objective plain
+  accord compare path:pair/a path:pair/b --probe pair/probe.npz --metric cka"""
+
+
+def register(cli: typer.Typer) -> None:
+    """Adds the command."""
+    cli.command(epilog=_TRAIN)(train)
+
+
+def train(
+    recipe: Annotated[
+        str, typer.Option(metavar="R", help="linear: the setting of the theorem; mlp: nonlinear networks.")
+    ] = "linear",
+    objective: Annotated[
+        str, typer.Option(metavar="O", help="entropic: with the entropy of stochastic descent; or plain.")
+    ] = "entropic",
+    strength: Annotated[
+        float | None, typer.Option(metavar="ETA", help="The step whose entropy is added.  [default: the recipe's]")
+    ] = None,
+    weight_decay: Annotated[
+        float | None, typer.Option(metavar="GAMMA", help="Of the term GAMMA times |weights|².  [default: the recipe's]")
+    ] = None,
+    optimizer: Annotated[
+        str, typer.Option(metavar="NAME", help="auto (the recipe's own), lbfgs, gd, sgd or adam.")
+    ] = "auto",
+    steps: Annotated[int | None, typer.Option(metavar="N", help="Of each network.  [default: the recipe's]")] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="NAME", help="mlp: teacher, digits or FILE.npz.  [default: the recipe's]")
+    ] = None,
+    view_a: Annotated[str | None, typer.Option(metavar="VIEW", help="How A sees it.  [default: the recipe's]")] = None,
+    view_b: Annotated[str | None, typer.Option(metavar="VIEW", help="How B sees it.  [default: the recipe's]")] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="L",
+            help="The entropy's targets: true, or sampled from the model, a Fisher-trace variant.  [default: the "
+            "recipe's]",
+        ),
+    ] = None,
+    seed: arg.Seed = 0,
+    json: arg.Json = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="A folder for both models (a/ and b/), training.json, a picture and a probe set; a killed run goes on "
+            "from what it holds.  [default: RECIPE-OBJECTIVE-SEED, here]",
+        ),
+    ] = None,
+) -> None:
+    """Train two models that see different views of the same items."""
+    import torch
+
+    from alignment.entropic.recipes import TrainingRequest
+    from alignment.entropic.recipes import train as run
+    from alignment.entropic.training.keeper import FileKeeper
+    from app.cli.train_output import show_training, write_training
+
+    request = TrainingRequest(
+        recipe=recipe,
+        objective=objective,  # type: ignore[arg-type]  # checked there
+        strength=strength,
+        weight_decay=weight_decay,
+        optimizer=optimizer,  # type: ignore[arg-type]  # likewise
+        steps=steps,
+        seed=seed,
+        data=data,
+        view_a=view_a,
+        view_b=view_b,
+        labels=labels,  # type: ignore[arg-type]  # likewise
+    )
+    folder = out or Path(f"{recipe}-{objective}-{seed}")
+    check_folder(folder)
+    torch.set_num_threads(1)  # networks this small gain nothing from a second one, and sums keep their order
+    keeper = FileKeeper(folder / "unfinished.safetensors")
+    with progress_bar() as progress:
+        result = run(request, keeper, progress)
+    write_training(result, folder)
+    keeper.path.unlink(missing_ok=True)
+    show_training(result, folder, as_json=json)

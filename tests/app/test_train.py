@@ -1,0 +1,115 @@
+"""`accord train`, `balance` and `rebalance`: what they print, what they leave behind, what they refuse."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+Accord = Callable[[str], Any]
+KEYS = {"models", "alignment", "balance", "prediction", "task", "provenance"}
+
+
+def test_a_pair_is_trained_saved_and_compared(accord: Accord, tmp_path: Path) -> None:
+    answer = accord("train --recipe linear --seed 7 --out pair --json")
+    assert (answer.status, answer.err) == (0, "")
+    result = json.loads(answer.out)
+    assert set(result) >= KEYS
+    assert result["models"] == {"a": "pair/a", "b": "pair/b"}
+    assert result["alignment"]["min"] > 0.9999
+    assert result["alignment"]["history"][0]["min"] < 0.9 < result["alignment"]["history"][-1]["min"]
+    assert set(result["balance"]) == {"neuron", "layer", "matrix", "history"}
+    assert result["prediction"]["kernel_error"] < 1e-3
+    assert set(result["task"]["a"]) == {"loss", "accuracy"}
+    assert result == json.loads((tmp_path / "pair" / "training.json").read_text())
+    left = sorted(str(p.relative_to(tmp_path / "pair")) for p in (tmp_path / "pair").rglob("*") if p.is_file())
+    models = [f"{m}/{f}" for m in "ab" for f in ("config.json", "data.npz", "model.safetensors")]
+    assert left == sorted(["alignment.svg", "probe.npz", "training.json", *models])
+
+    compared = accord(
+        "compare path:pair/a path:pair/b --probe pair/probe.npz --metric cka --no-clip --no-normalize --json"
+    )
+    assert compared.status == 0
+    grid = np.array(json.loads(compared.out)["metrics"][0]["grid"])
+    assert grid.shape == (2, 3)
+    assert grid.min() >= 0.9999
+
+    balance = json.loads(accord("balance path:pair/a --json").out)
+    assert balance["neuron"] < 1e-2
+    assert "units: mass" in accord("balance path:pair/a").out
+    done = json.loads(accord("rebalance path:pair/a --out balanced --json").out)
+    assert done["after"]["neuron"] < 1e-10
+    assert done["function_change"] < 1e-10
+    again = json.loads(accord("balance path:balanced --json").out)
+    assert again["neuron"] < 1e-10
+    assert "rebalanced in" in accord("rebalance path:pair/a --out balanced").out
+
+
+def test_what_a_person_reads(accord: Accord) -> None:
+    answer = accord("train --recipe linear --objective plain --steps 2000 --seed 1")
+    assert (answer.status, answer.err) == (0, "")
+    assert max(map(len, answer.out.splitlines()[:-1])) <= 80
+    for part in (
+        "normalised kernel alignment",
+        "lowest alignment",
+        "matrix imbalance",
+        "over theory",
+        "linear-plain-1/a",
+    ):
+        assert part in answer.out
+    assert accord(answer.out.splitlines()[-1].removeprefix("accord ")).status == 0  # the command that it shows
+
+
+def test_a_killed_run_goes_on(accord: Accord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from alignment.entropic.training import keeper
+
+    line = "train --recipe linear --steps 100 --seed 2 --out pair"
+    save, saves = keeper.FileKeeper.save, []
+
+    def stop(self: Any, *arguments: Any) -> None:
+        save(self, *arguments)
+        saves.append(arguments)
+        if len(saves) == 2:
+            raise KeyboardInterrupt
+
+    whole = json.loads(accord(f"{line[:-4]}whole --json").out)
+    with monkeypatch.context() as patched:
+        patched.setattr(keeper.FileKeeper, "save", stop)
+        assert accord(line).status == 130
+    assert (tmp_path / "pair" / "unfinished.safetensors").is_file()
+    other = accord(f"{line} --seed 3")
+    assert (other.status, other.out) == (2, "")
+    assert "another seed" in other.err
+    resumed = json.loads(accord(f"{line} --json").out)
+    assert resumed["alignment"] == whole["alignment"]
+    assert (tmp_path / "pair/a/model.safetensors").read_bytes() == (tmp_path / "whole/a/model.safetensors").read_bytes()
+    assert not (tmp_path / "pair" / "unfinished.safetensors").exists()
+
+
+def test_a_strength_that_loses_rank_is_warned_about(accord: Accord) -> None:
+    answer = accord("train --strength 0.5 --steps 20 --seed 7")
+    assert answer.status == 0
+    assert "(rank_collapse)" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("line", "match"),
+    [
+        ("train --recipe cubic", "there is no recipe 'cubic'"),
+        ("train --objective entropy", "did you mean 'entropic'"),
+        ("train --out missing/pair", "there is no folder"),
+        ("train --optimizer adam", "take the optimizer lbfgs"),
+        ("balance builtin:minilm-l6", "name one as path:DIR"),
+        ("balance path:nowhere", "no such folder"),
+        ("rebalance path:nowhere --out x", "no such folder"),
+        ("balance nonsense", "does not name a model"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(accord: Accord, tmp_path: Path, line: str, match: str) -> None:
+    answer = accord(line)
+    assert (answer.status, answer.out) == (2, "")
+    assert match in answer.err
+    assert answer.err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
