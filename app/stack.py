@@ -60,11 +60,16 @@ class Workers:
 
 
 def _start() -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "app.cli", "worker", "--tied"])
+    command = [sys.executable, "-m", "app.cli", "worker", "--tied", str(os.getpid())]  # noqa: S603 - ourselves
+    return subprocess.Popen(command)  # noqa: S603 - ourselves
 
 
-def stop_with_parent() -> None:
-    """Makes this process get SIGTERM when the one that started it ends, however it does."""
+def stop_with_parent(parent: int) -> None:
+    """Makes this process get SIGTERM when the one that started it ends, however it does.
+
+    Args:
+        parent: that one's id, by which this one knows whether it is gone already. In a container it may well be 1.
+    """
     ctypes.CDLL(None, use_errno=True).prctl(_DEATH_SIGNAL, signal.SIGTERM)
-    if os.getppid() == 1:  # it is gone already
+    if os.getppid() != parent:
         sys.exit(0)

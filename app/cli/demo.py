@@ -65,7 +65,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="A folder for reports and heatmaps.")] = Path("demo"),
     seed: Annotated[int, typer.Option(help="What every random choice comes from.")] = 0,
 ) -> None:
-    """Measure real models through a service of its own, with heatmaps."""
+    """Measure real models through a service, with heatmaps."""
     from alignment.report import AlignmentReport
     from app.client import Client, sources
     from app.client.local import LocalService

@@ -30,7 +30,7 @@ def serve(
     port: Port = None,
     workers: Annotated[int, typer.Option(metavar="N", min=1, help="How many worker processes.")] = 1,
 ) -> None:
-    """Run the whole service on this machine: API, page and workers, over the embedded database."""
+    """Run the whole service on this machine: API, page and workers."""
     from app.main import Server
     from app.stack import Workers
 
@@ -42,7 +42,7 @@ def serve(
 
 
 def api(host: Host = None, port: Port = None) -> None:
-    """Run the API alone, over a database that `accord migrate` has prepared."""
+    """Run the API alone, over a database that is migrated."""
     from app.main import Server
     from app.storage import Database
 
@@ -53,13 +53,15 @@ def api(host: Host = None, port: Port = None) -> None:
 
 
 def worker(
-    tied: Annotated[bool, typer.Option(hidden=True, help="Stop when the process that started it ends.")] = False,
+    tied: Annotated[
+        int | None, typer.Option(hidden=True, help="Stop when the process of this id, which started it, ends.")
+    ] = None,
 ) -> None:
-    """Run one worker, until SIGTERM or Ctrl-C; what it cannot finish in time goes back into the queue."""
-    if tied:
+    """Run one worker alone; when stopped it gives back its jobs."""
+    if tied is not None:
         from app.stack import stop_with_parent
 
-        stop_with_parent()
+        stop_with_parent(tied)
     from app.kinds import chores, handlers
     from app.storage import Database
     from app.worker import Worker
@@ -70,7 +72,7 @@ def worker(
 
 
 def migrate() -> None:
-    """Bring the database's tables to this version; doing it again changes nothing."""
+    """Bring the database's tables to this version."""
     migrated(_settings(None, None))
     typer.echo("the database is of this version")
 
