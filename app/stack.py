@@ -60,7 +60,7 @@ class Workers:
 
 
 def _start() -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "app.cli", "worker", "--tied", str(os.getpid())]  # noqa: S603 - ourselves
+    command = [sys.executable, "-m", "app.cli", "worker", "--tied", str(os.getpid())]
     return subprocess.Popen(command)  # noqa: S603 - ourselves
 
 

@@ -45,7 +45,7 @@ async def read(request: Request, model: type[B]) -> B:
     """
     try:
         data = json.loads(await request.body())
-    except ValueError as error:  # UnicodeDecodeError is one
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError is one; too deep a nesting is no ValueError
         raise RequestValidationError(
             [{"type": "json_invalid", "loc": ("body",), "msg": "JSON decode error", "ctx": {"error": str(error)}}]
         ) from error

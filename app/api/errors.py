@@ -87,6 +87,8 @@ async def _on_ours(request: Request, error: Exception) -> JSONResponse:
 
 async def _on_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - installed for it
+    if isinstance(error.__cause__, Problem):  # raised while FastAPI read the body, which calls that unreadable
+        return respond(error.__cause__)
     headers, path = dict(error.headers or {}), request.url.path
     if error.status_code == 405:
         headers["Allow"] = ", ".join(_methods(request))

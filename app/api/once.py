@@ -126,7 +126,7 @@ async def _once(
     kind = request.headers.get("content-type", "")
     # A form's parts are known by what its endpoint hands in as content: its boundary differs each time.
     body = b"" if kind.startswith("multipart/") else await request.body()
-    with suppress(ValueError):
+    with suppress(ValueError, RecursionError):
         body = json.dumps(json.loads(body), sort_keys=True).encode()  # the same request, whatever its spaces
     heard = hashlib.sha256(b" ".join([request.method.encode(), request.url.path.encode(), body]))
     return Once(state, key, heard.hexdigest())

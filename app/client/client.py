@@ -100,6 +100,9 @@ class Client:
                     if response.is_error:
                         response.read()
                         _raise(response)
+                    if response.status_code == 204:  # its end was told, and the look after it was not answered
+                        yield self.get(path)
+                        return
                     for event, number, data in _events(response.iter_lines()):
                         failures, seen = 0, number
                         if event in ENDED:

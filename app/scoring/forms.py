@@ -122,7 +122,8 @@ def layer_choice(value: Any) -> Layers:
         raise ValueError('layers of a model are "all", "last", or a list of names or numbers')
     for place, layer in enumerate(value):
         number = isinstance(layer, int) and not isinstance(layer, bool) and abs(layer) < INTEGERS
-        if not number and not (isinstance(layer, str) and 0 < len(layer) <= _MOST_LETTERS):
+        # What cannot be printed is in no name, and half a surrogate pair in no answer.
+        if not number and not (isinstance(layer, str) and 0 < len(layer) <= _MOST_LETTERS and layer.isprintable()):
             message = "a layer is its name, or its number from 0, or from -1 backwards"
             raise wrong(message, place, given=layer)
     return tuple(value)

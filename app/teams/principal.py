@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import structlog
 from fastapi import Depends, Request
@@ -90,7 +91,11 @@ def _forbidden(what: str, needed: Role, has: Role) -> Problem:
 def _is_local(request: Request) -> bool:
     # The name too: a page elsewhere whose name was made to point at loopback must not reach a service without keys.
     host = request.url.hostname or ""
-    return request.client is not None and request.client.host in _LOOPBACK and host in (*_LOOPBACK, "localhost")
+    if request.client is None or request.client.host not in _LOOPBACK or host not in (*_LOOPBACK, "localhost"):
+        return False
+    # Nor may any page that is open in a browser here: a form of it can be sent to us, and a browser says whose it is.
+    origin = request.headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == request.headers.get("host")
 
 
 Reader = Annotated[Principal, _asks("reader")]

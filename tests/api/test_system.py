@@ -33,3 +33,17 @@ def test_figures_count_requests_by_route(service: Service) -> None:
     text = service.client.get("/metrics").text
     assert 'accord_http_requests_total{method="GET",route="/healthz",status="200"} 1.0' in text
     assert "accord_workers 0.0" in text
+
+
+def test_a_body_that_turns_out_too_long_is_said_to_be(service: Service) -> None:
+    limit = service.settings.max_body_mib << 20
+    pieces = (b" " * 65536 for _ in range(limit // 65536 + 2))  # without a length, so that it is seen on the way alone
+    answer = service.client.post("/v1/comparisons", content=pieces, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 413
+    assert "4 MiB" in answer.json()["detail"]
+
+
+def test_a_body_that_is_nested_too_deep_is_no_mistake_of_the_servers(service: Service) -> None:
+    for path in ("/v1/probes", "/v1/comparisons"):
+        headers = {"Content-Type": "application/json", "Idempotency-Key": "deep"}
+        assert service.client.post(path, content=b"[" * 100_000, headers=headers).status_code == 400

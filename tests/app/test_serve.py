@@ -104,3 +104,12 @@ def test_a_database_that_cannot_be_is_one_sentence(tmp_path: Path, command: list
     refused = accord(tmp_path, *command, ACCORD_DATABASE_URL="mysql://x/y")
     assert refused.returncode == 2
     assert "ACCORD_DATABASE_URL must begin with postgresql:// or sqlite:///" in refused.stderr
+
+
+@pytest.mark.parametrize(("parent", "status"), [("os.getppid()", 7), ("os.getppid() + 1", 0)])
+def test_a_worker_ends_if_its_parent_is_gone_and_not_because_that_is_number_one(parent: str, status: int) -> None:
+    # In a container the service is process 1, which is who takes in orphans elsewhere.
+    code = f"import os, sys; from app.stack import stop_with_parent; stop_with_parent({parent}); sys.exit(7)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == status
+    as_first = "import os; os.getppid = lambda: 1; from app.stack import stop_with_parent; stop_with_parent(1)"
+    assert subprocess.run([sys.executable, "-c", f"{as_first}; os._exit(7)"], check=False).returncode == 7

@@ -1,5 +1,6 @@
 """POST /v1/comparisons: every default filled in, everything refused that can be, once however often it is sent."""
 
+import json
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -290,3 +291,10 @@ def test_whoever_has_a_connection_can_queue_one(service: Service, body: Body, re
 def test_enough_items_are_known_to_be_there(service: Service, body: Body) -> None:
     asked = {**body, "metrics": [{"name": "mutual_knn", "params": {"k": ITEMS - 1}}], "samples": 10**5}
     assert service.client.post(PATH, json=asked).status_code == 202
+
+
+@pytest.mark.parametrize("layer", ["\ud800", "a\0b"])
+def test_a_layer_that_no_answer_could_name_is_refused(service: Service, body: Body, layer: str) -> None:
+    asked = json.dumps({**body, "layers": {"a": [layer], "b": "all"}})
+    answer = service.client.post(PATH, content=asked, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/layers/a/0")

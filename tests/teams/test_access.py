@@ -149,3 +149,11 @@ def test_the_audit_tells_who_did_what_in_ones_own_team(service: Service) -> None
     for query, count in (("action=model.create", 1), (f"resource={made['id']}", 2), (f"key={key_id}", 2), ("key=x", 0)):
         assert len(service.client.get(f"/v1/audit?{query}", headers=ours).json()["items"]) == count
     assert key.split("_", 2)[2] not in str(answer)
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [("http://127.0.0.1", 200), ("https://evil.example", 401), ("http://127.0.0.1:9", 401), ("null", 401)],
+)
+def test_without_keys_no_page_of_another_site_asks_through_a_browser(steady: Service, origin: str, status: int) -> None:
+    assert came_from(steady, "127.0.0.1").get("/v1/me", headers={"Origin": origin}).status_code == status
