@@ -76,7 +76,9 @@ def probe_named(client: Client, text: str) -> str:
 
 
 def _is_known(client: Client, path: str, name: str) -> bool:
-    return bool(client.get(path, limit=1, name=name)["items"])
+    """Whether one's own team has it: what another team shares under that name may be anything."""
+    team = client.get("/v1/me")["team"]
+    return bool(client.get(path, limit=1, name=name, team=team)["items"])
 
 
 def _name(text: str) -> str:

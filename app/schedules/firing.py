@@ -45,9 +45,11 @@ class Firing:
     def run(self) -> int:
         """Runs all that is due, and what waited for a run that has ended; returns how many runs it wrote or began."""
         due = sa.select(schedules.c.id).where(schedules.c.next_at <= self._now()).order_by(schedules.c.next_at)
+        before = schedule_runs.alias()  # what is still waited for is not looked at: many of it would hide the others
+        going = sa.exists().where(before.c.schedule_id == schedule_runs.c.schedule_id, before.c.outcome == "started")
         waiting = (
             sa.select(schedule_runs.c.schedule_id)
-            .where(schedule_runs.c.outcome == "waiting")
+            .where(schedule_runs.c.outcome == "waiting", ~going)
             .group_by(schedule_runs.c.schedule_id)
             .order_by(sa.func.min(schedule_runs.c.id))
         )

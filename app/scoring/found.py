@@ -36,6 +36,7 @@ _BLOCK = 1 << 16  # characters of CSV that are sent at a time
 Grid = Sequence[Sequence[float | None]]
 NPZ, CSV, SVG, PNG = "application/vnd.numpy.npz", "text/csv; charset=utf-8", "image/svg+xml", "image/png"
 _DRAWING = threading.Lock()  # matplotlib's settings are the process's: two pictures at once would see each other's
+_WAITING = threading.BoundedSemaphore(8)  # who waits holds one of the threads that every other request needs, too
 # A picture is opened as a page of its own, too: nothing in it may run or be fetched.
 _LOCKED = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox"}
 
@@ -124,9 +125,18 @@ def as_npz(name: str, grids: Mapping[str, Grid | None], names: Mapping[str, Sequ
 
 
 def as_picture(draw: Callable[[], bytes], kind: str) -> Response:
-    """Returns what is drawn, one picture at a time."""
-    with _DRAWING:
-        content = draw()
+    """Returns what is drawn, one picture at a time.
+
+    Raises:
+        Problem: 503 if too many wait for theirs.
+    """
+    if not _WAITING.acquire(blocking=False):
+        raise Problem(503, "too many pictures are being drawn; try again in a moment", headers={"Retry-After": "1"})
+    try:
+        with _DRAWING:
+            content = draw()
+    finally:
+        _WAITING.release()
     return Response(content, media_type=kind, headers=_LOCKED)
 
 

@@ -75,8 +75,9 @@ class Named:
         raise invalid(pointer, f"there is no {self.title} {text[:_LONGEST]!r} that this team can see; {hint}")
 
     def _hint(self, connection: Connection, principal: Principal, text: str) -> str:
-        rows = connection.execute(self.visible(principal).limit(_MOST_NAMES)).mappings()
-        close = difflib.get_close_matches(text[:_LONGEST], [row["name"] for row in rows], n=1, cutoff=0.5)
+        names = self.visible(principal).with_only_columns(self.table.c.name).limit(_MOST_NAMES)
+        known = connection.execute(names).scalars().all()
+        close = difflib.get_close_matches(text[:_LONGEST], known, n=1, cutoff=0.5)
         return (
             f"did you mean {close[0]!r}?" if close else f"register it with POST /v1/{self.kind}s, or list them with GET"
         )

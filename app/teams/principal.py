@@ -18,6 +18,7 @@ from app.teams.rate import RateLimiter
 
 Role = Literal["reader", "runner", "admin"]
 ROLES: tuple[Role, ...] = ("reader", "runner", "admin")  # each may do what those before it may
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 _LOOPBACK = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
 _BEARER = HTTPBearer(
     auto_error=False, description="A key of a team, from `accord keys create`; not needed while no key exists."
@@ -92,6 +93,9 @@ def _is_local(request: Request) -> bool:
     # The name too: a page elsewhere whose name was made to point at loopback must not reach a service without keys.
     host = request.url.hostname or ""
     if request.client is None or request.client.host not in _LOOPBACK or host not in (*_LOOPBACK, "localhost"):
+        return False
+    # A proxy on this machine speaks for others, whatever it calls us.
+    if any(name in request.headers for name in _FORWARDED):
         return False
     # Nor may any page that is open in a browser here: a form of it can be sent to us, and a browser says whose it is.
     origin = request.headers.get("origin")

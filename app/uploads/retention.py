@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from app.settings import Settings
 from app.storage import Database
-from app.storage.tables import LIVE_SQL, jobs, models, probes, uploads
+from app.storage.tables import LIVE_SQL, jobs, models, probes, schedules, uploads
 from app.uploads.files import uploads_folder
 
 _STALE = 24 * 3600.0  # seconds without a change after which a file that is no upload is nobody's
@@ -20,15 +20,18 @@ _STALE = 24 * 3600.0  # seconds without a change after which a file that is no u
 def forget(settings: Settings, database: Database, seconds: float) -> int:
     """Deletes uploads that came so long ago, and that nothing has needed for as long; returns how many.
 
-    An upload is needed by a registered model or probe set that is read from it, and by a job that has not ended.
+    An upload is needed by a registered model or probe set that is read from it, by a job that has not ended, and by a
+    schedule whose request names it.
     """
     with database.write() as connection:
         moment = database.now() - seconds
+        named = sa.cast(schedules.c.request, sa.Text).like(sa.literal('%"') + uploads.c.id + sa.literal('"%'))
         asked = uploads.delete().where(
             uploads.c.created_at < moment,
             ~_is_inside(models.c.reference, sa.or_(models.c.deleted_at.is_(None), models.c.deleted_at >= moment)),
             ~_is_inside(probes.c.reference, sa.or_(probes.c.deleted_at.is_(None), probes.c.deleted_at >= moment)),
             ~_is_inside(sa.cast(jobs.c.payload, sa.Text), sa.text(LIVE_SQL)),
+            ~sa.exists().where(named).correlate(uploads),
         )
         gone = connection.execute(asked.returning(uploads.c.id)).scalars().all()
     for upload_id in gone:

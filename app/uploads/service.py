@@ -10,7 +10,7 @@ from sqlalchemy import Connection, RowMapping
 
 from app.api.state import State
 from app.problems import Problem, invalid, not_found
-from app.storage.tables import LIVE_SQL, jobs, models, probes, teams, uploads
+from app.storage.tables import LIVE_SQL, jobs, models, probes, schedules, teams, uploads
 from app.teams import audit
 from app.teams.principal import Principal
 from app.teams.use import stored
@@ -113,6 +113,10 @@ def _user(connection: Connection, upload_id: str) -> str | None:
         found = connection.execute(asked.limit(1)).scalar_one_or_none()
         if found is not None:
             return f"{title} {found}"
+    named = sa.cast(schedules.c.request, sa.Text).like(f'%"{upload_id}"%')  # a study's reference kernel
+    found = connection.execute(sa.select(schedules.c.id).where(named).limit(1)).scalar_one_or_none()
+    if found is not None:
+        return f"the schedule {found}"
     asked = sa.select(jobs.c.id).where(sa.text(LIVE_SQL), sa.cast(jobs.c.payload, sa.Text).like(inside))
     found = connection.execute(asked.limit(1)).scalar_one_or_none()
     return None if found is None else "a job that has not ended"

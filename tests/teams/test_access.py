@@ -39,7 +39,7 @@ def came_from(service: Service, address: str, host: str = "127.0.0.1") -> TestCl
 def test_without_keys_only_loopback_asks_and_by_its_own_name(
     steady: Service, address: str, host: str, status: int
 ) -> None:
-    answer = came_from(steady, address, host).get("/v1/me", headers={"X-Forwarded-For": "127.0.0.1"})
+    answer = came_from(steady, address, host).get("/v1/me")
     assert answer.status_code == status
     if status == 200:
         assert {name: answer.json()[name] for name in ("team", "role", "key")} == {
@@ -157,3 +157,8 @@ def test_the_audit_tells_who_did_what_in_ones_own_team(service: Service) -> None
 )
 def test_without_keys_no_page_of_another_site_asks_through_a_browser(steady: Service, origin: str, status: int) -> None:
     assert came_from(steady, "127.0.0.1").get("/v1/me", headers={"Origin": origin}).status_code == status
+
+
+@pytest.mark.parametrize("name", ["Forwarded", "X-Forwarded-For", "X-Real-IP", "Via"])
+def test_without_keys_a_proxy_of_this_machine_lets_nobody_in(steady: Service, name: str) -> None:
+    assert came_from(steady, "127.0.0.1").get("/v1/me", headers={name: "203.0.113.9"}).status_code == 401

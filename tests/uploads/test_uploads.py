@@ -13,9 +13,10 @@ import anyio
 import numpy as np
 import pytest
 
-from app.storage.tables import jobs
+from app.storage.tables import jobs, schedules
 from app.teams import keys
 from app.uploads.draft import safe_name
+from app.uploads.retention import forget
 from tests.service import Service, serve
 
 JSONL = b'{"text": "a"}\n{"text": "b"}\n'
@@ -306,6 +307,15 @@ def test_what_is_needed_is_not_deleted(service: Service) -> None:
     assert service.client.delete(where).status_code == 409
     with service.database.write() as connection:
         connection.execute(jobs.update().values(state="cancelled"))
+        study = {"models": ["a", "b"], "reference": {"kind": "kernel", "upload": upload}}
+        rule = {"name": "nightly", "cron": "0 3 * * *", "timezone": "UTC", "kind": "study", "request": study}
+        state = {"catch_up": True, "overlap": "skip", "paused": False, "alerting": False}
+        times = {"created_at": 0.0, "updated_at": 0.0}
+        connection.execute(schedules.insert().values(id="sch_1", team_id="t", **rule, **state, **times))
+    assert "the schedule sch_1" in service.client.delete(where).json()["detail"]
+    assert forget(service.settings, service.database, -3600) == 0
+    with service.database.write() as connection:
+        connection.execute(schedules.delete())
     assert service.client.delete(where).status_code == 204
     assert on_disk(service) == []
 
