@@ -9,6 +9,7 @@ cd "$(dirname "$0")/../.."
 export ACCORD_IMAGE=${1:-localhost/accord:dev} POSTGRES_IMAGE=localhost/accord-postgres:dev ACCORD_PORT=${ACCORD_PORT:-18400}
 python=.venv/bin/python
 secrets=docker/secrets
+for tool in podman podman-compose; do command -v $tool >/dev/null || { echo "$tool is not installed" >&2; exit 2; }; done
 podman image exists "$POSTGRES_IMAGE" || podman build -q --network host -f tests/containers/postgres.Dockerfile -t "$POSTGRES_IMAGE" tests/containers >/dev/null
 made=
 if [ ! -d "$secrets" ]; then
