@@ -19,7 +19,7 @@ from app.problems import MEDIA_TYPE, FieldError, Problem, problem_of
 from app.storage.database import is_outage
 
 _LOG = structlog.get_logger("accord.api")
-_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _MOST_SHOWN = 100  # characters of an input that an error repeats
 
 
@@ -106,7 +106,7 @@ def _methods(request: Request) -> list[str]:
     routes = request.app.router.routes
     return [
         method
-        for method in _METHODS
+        for method in METHODS
         if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
     ]
 

@@ -13,7 +13,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ulid import ULID
 
-from app.api.errors import respond
+from app.api.errors import METHODS, respond
 from app.api.figures import Requests
 from app.problems import Problem
 from app.settings import Settings
@@ -66,7 +66,8 @@ class _Watch:
             seconds = time.perf_counter() - started
             # The route's own pattern: an id in a label would make a series a request.
             route = getattr(scope.get("route"), "path", "none")
-            self._figures.count(scope["method"], route, status, seconds)
+            method = scope["method"] if scope["method"] in METHODS else "other"  # anyone may send any word as one
+            self._figures.count(method, route, status, seconds)
             if scope["path"] not in _QUIET:
                 _LOG.info(
                     "request",

@@ -31,9 +31,11 @@ def _poolings(value: Any) -> Pooling | dict[str, Pooling]:
 
 
 def _different(models: list[str]) -> list[str]:
+    seen: set[str] = set()
     for model in models:
-        if models.count(model) > 1:
+        if model in seen:
             raise ValueError(f"{model!r} is named twice; a study takes each model once")
+        seen.add(model)
     return models
 
 
