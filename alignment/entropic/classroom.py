@@ -11,12 +11,14 @@ from torch import Tensor
 from alignment.entropic.chance import generator, normal
 from alignment.entropic.initial import dense_network
 from alignment.entropic.problem import Loss
-from alignment.entropic.rows import Rows, read_rows
+from alignment.entropic.rows import SUFFIXES, Rows, read_rows
 from alignment.errors import TrainingError, UnknownNameError
 from alignment.models import DenseConfig
 
 BUILTIN = ("teacher", "digits")
 _HELD_OUT = 0.25
+_WIDEST = 4096  # numbers of an input, or of a target: a random view is a matrix of the square of it
+_FEW = 16  # classes that may have gaps between their numbers, whatever there are
 _TEACHER = (16, 16, 4)  # widths
 _TEACHER_ROWS, _TEACHER_NOISE = 512, 0.5
 
@@ -56,7 +58,7 @@ class Classroom:
 
 
 def classroom(name: str, seed: int) -> Classroom:
-    """Returns a built-in set, or the rows of an `.npz` file with a quarter of them held out by seed.
+    """Returns a built-in set, or the rows of a file (`read_rows`) with a quarter of them held out by seed.
 
     `teacher` is a ReLU network's outputs, with noise of deviation 0.5 on the rows learnt from and none on those held
     out; `digits` is scikit-learn's, pixels between 0 and 1.
@@ -73,13 +75,12 @@ def classroom(name: str, seed: int) -> Classroom:
         return _teacher(seed)
     if name == "digits":
         return _digits(seed)
-    if not name.endswith(".npz"):
+    if not name.endswith(SUFFIXES):
         raise UnknownNameError("data set", name, (*BUILTIN, "FILE.npz"))
     if not Path(name).is_file():
         raise TrainingError(f"there is no file {name}; give an .npz with x (or a and b) and y or target")
     a, b = (read_rows(Path(name), side) for side in "ab")
-    if not a.targets.is_floating_point() and int(a.targets.min()) < 0:
-        raise TrainingError(f"{name} has classes below 0; number them from 0")
+    _check(name, a, b)
     return Classroom(name, a.inputs, b.inputs, a.targets, _held(len(a.inputs), seed))
 
 
@@ -102,6 +103,29 @@ def _digits(seed: int) -> Classroom:
     found = load_digits()
     x = torch.from_numpy(found.data).double() / 16
     return Classroom("digits", x, x, torch.from_numpy(found.target).long(), _held(len(x), seed))
+
+
+def _check(name: str, a: Rows, b: Rows) -> None:
+    """Refuses rows that networks of these recipes would take hours or gigabytes to learn."""
+    width = max(a.inputs.shape[1], b.inputs.shape[1])
+    if width > _WIDEST:
+        raise TrainingError(f"{name} has inputs of width {width}; at most {_WIDEST} are taken: project them first")
+    if a.targets.is_floating_point():
+        if a.targets.shape[1] > _WIDEST:
+            raise TrainingError(f"{name} has targets of width {a.targets.shape[1]}; at most {_WIDEST} are taken")
+        return
+    if int(a.targets.min()) < 0:
+        raise TrainingError(f"{name} has classes below 0; number them from 0")
+    most, kinds = int(a.targets.max()) + 1, len(torch.unique(a.targets))
+    if most > max(2 * kinds, _FEW):
+        raise TrainingError(
+            f"{name} has {kinds} classes, numbered up to {most - 1}; number them from 0 without gaps, or give numbers "
+            "to fit as float64"
+        )
+    if kinds > min(_WIDEST, len(a.targets) // 2):
+        raise TrainingError(
+            f"{name} has {kinds} classes in {len(a.targets)} rows; give fewer classes, or numbers to fit as float64"
+        )
 
 
 def _held(count: int, seed: int) -> Tensor:

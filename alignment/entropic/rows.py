@@ -5,15 +5,18 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from alignment.entropic.problem import Loss, Problem, cross_entropy, square_error
 from alignment.errors import TrainingError
 from alignment.probes import ProbeSet, load_probe
 
+SUFFIXES = (".npz", ".safetensors")
 FILE = "data.npz"  # beside a trained model: what it was trained on
 
 
@@ -55,9 +58,9 @@ class Rows:
 
 
 def read_rows(path: Path, side: str = "a") -> Rows:
-    """Returns the rows in an `.npz` file: `x` (or `a` and `b`), and `y` `[n, m]` or `target` `[n]`.
+    """Returns the rows in an `.npz` or `.safetensors` file: `x` (or `a` and `b`), and `y` `[n, m]` or `target` `[n]`.
 
-    Whole numbers in `target` are classes, all others are numbers to fit.
+    Whole numbers in `target` are classes, and so are labels, in alphabetical order; all others are numbers to fit.
 
     Args:
         path: the file.
@@ -69,17 +72,15 @@ def read_rows(path: Path, side: str = "a") -> Rows:
     """
     if side not in ("a", "b"):
         raise TrainingError(f"side is 'a' or 'b', not {side!r}")
-    if path.suffix != ".npz":
-        raise TrainingError(f"{path} is not an .npz file; save inputs as 'x' and targets as 'y' or 'target'")
+    if path.suffix not in SUFFIXES:
+        raise TrainingError(
+            f"{path} is not an .npz file or .safetensors; save inputs as 'x' and targets as 'y' or 'target'"
+        )
     probe: ProbeSet = load_probe(str(path))  # refuses whatever is no plain array
     inputs = np.stack(list(probe.items("array", side)))  # type: ignore[arg-type]  # one of the two, as checked
-    with np.load(path, allow_pickle=False) as file:
-        name = next((n for n in ("y", "target") if n in file.files), None)
-        if name is None:
-            raise TrainingError(
-                f"{path} has no targets; add an array 'y' of numbers [items, width] or 'target' [items]"
-            )
-        targets = file[name]
+    name, targets = _targets(path)
+    if targets.dtype.kind == "U" and targets.ndim == 1 and name == "target":
+        targets = np.unique(targets, return_inverse=True)[1]
     if targets.dtype.kind not in "iubf" or targets.ndim not in (1, 2) or len(targets) != len(inputs):
         shape = list(targets.shape)
         raise TrainingError(
@@ -91,6 +92,21 @@ def read_rows(path: Path, side: str = "a") -> Rows:
     if targets.dtype.kind in "iu" and targets.ndim == 1:
         return Rows(x, torch.from_numpy(targets.astype(np.int64)))
     return Rows(x, torch.from_numpy(targets.astype(np.float64).reshape(len(targets), -1)))
+
+
+def _targets(path: Path) -> tuple[str, np.ndarray]:
+    """Returns the targets' name and what is in the file under it."""
+    opened: Any = np.load(path, allow_pickle=False) if path.suffix == ".npz" else safe_open(path, framework="numpy")
+    with opened as file:
+        name = next((name for name in ("y", "target") if name in file.keys()), None)  # noqa: SIM118 - of safetensors
+        if name is None:
+            raise TrainingError(
+                f"{path} has no targets; add an array 'y' of numbers [items, width] or 'target' [items]"
+            )
+        try:
+            return name, file[name] if path.suffix == ".npz" else file.get_tensor(name)
+        except (TypeError, ValueError) as error:  # objects, or a type that NumPy lacks
+            raise TrainingError(f"{path}: {name!r} cannot be read ({error}); save it as numbers") from error
 
 
 def rows_file(rows: Rows) -> bytes:

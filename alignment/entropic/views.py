@@ -64,6 +64,11 @@ class View:
             raise TrainingError(f"the view {text!r} needs another number, as in {kind}:{_DEFAULTS[kind]:g}")
         return cls(kind, amount)
 
+    def check(self, width: int) -> None:
+        """Raises a TrainingError if items of this width cannot be seen so."""
+        if self.kind == "rotation" and math.isqrt(width) ** 2 != width:
+            raise TrainingError(f"items of width {width} are no square images, so they cannot be turned")
+
     def see(self, items: Float[Tensor, "n d"], seed: int, member: str) -> Float[Tensor, "n d"]:
         """Returns the items as a member sees them.
 
@@ -75,6 +80,7 @@ class View:
         Raises:
             TrainingError: if the items are no square images and the view turns them.
         """
+        self.check(items.shape[1])
         ways: dict[str, Callable[[], Tensor]] = {
             "identity": lambda: items,
             "linear": lambda: items @ invertible(generator(seed, "view", member), items.shape[1], 0.7, 1.4).T,
@@ -88,8 +94,6 @@ class View:
 def _turned(items: Tensor, degrees: float) -> Tensor:
     """Returns square images, one a row, turned about their centre with bilinear interpolation."""
     side = math.isqrt(items.shape[1])
-    if side * side != items.shape[1]:
-        raise TrainingError(f"items of width {items.shape[1]} are no square images, so they cannot be turned")
     cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     turn = torch.tensor([[cosine, -sine, 0.0], [sine, cosine, 0.0]], dtype=items.dtype)
     grid = torch.nn.functional.affine_grid(turn[None], [1, 1, side, side], align_corners=True)

@@ -50,6 +50,10 @@ def study(
         Path | None,
         typer.Option(metavar="FILE", help="A text, a document a line, in which the probe set's texts are counted."),
     ] = None,
+    theory: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="A network of `accord train --recipe linear`: what theory has it be like."),
+    ] = None,
     window: Annotated[
         int, typer.Option(metavar="W", help="Of --corpus: how many words apart items may be to occur together.")
     ] = 8,
@@ -102,13 +106,13 @@ def study(
         device=device,
         budget_mib=settings.budget_mib,
     )
-    files = {"kernel": kernel, "counts": counts, "corpus": corpus}
+    files = {"kernel": kernel, "counts": counts, "corpus": corpus, "theory": theory}
     given = {kind: path for kind, path in files.items() if path is not None}
     if len(given) > 1:
         raise RequestError(f"--{' and --'.join(given)} are given; a study takes one reference kernel")
     reference = None
     for kind, path in given.items():
-        reference = KernelSource(kind, str(path), window, smoothing)  # type: ignore[arg-type]  # one of the three
+        reference = KernelSource(kind, str(path), window, smoothing)  # type: ignore[arg-type]  # one of them
     request = Study(
         tuple(models),
         probe,

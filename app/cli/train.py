@@ -41,7 +41,11 @@ def train(
     ] = "auto",
     steps: Annotated[int | None, typer.Option(metavar="N", help="Of each network.  [default: the recipe's]")] = None,
     data: Annotated[
-        str | None, typer.Option(metavar="NAME", help="mlp: teacher, digits or FILE.npz.  [default: the recipe's]")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="mlp: teacher, digits, or an .npz with x (or a, b) and y or target.  [default: the recipe's]",
+        ),
     ] = None,
     view_a: Annotated[str | None, typer.Option(metavar="VIEW", help="How A sees it.  [default: the recipe's]")] = None,
     view_b: Annotated[str | None, typer.Option(metavar="VIEW", help="How B sees it.  [default: the recipe's]")] = None,

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 from pathlib import Path
 
-import numpy as np
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from alignment.entropic.recipes.files import model_files, probe_file
 from alignment.entropic.recipes.result import TrainingResult
 from alignment.entropic.rows import FILE, rows_file
-from alignment.models import dense_files
 from alignment.report.history_figure import history_figure
 from app.cli.console import screen
 from app.cli.output import write_files
@@ -25,8 +23,6 @@ _NAMES = {"nka": "normalised kernel alignment", "cka": "linear CKA"}
 def write_training(result: TrainingResult, out: Path) -> None:
     """Writes a training's files; those of the models first, so that a report is never without them."""
     models = {name: str(out / name) for name in "ab"}
-    probe = io.BytesIO()
-    np.savez(probe, allow_pickle=False, **{name: np.asarray(values) for name, values in result.probe.items()})
     last = result.history[-1].step
     curve = [(point.step / last, point.lowest, point.mean) for point in result.history]
     request = result.provenance["request"]
@@ -34,11 +30,11 @@ def write_training(result: TrainingResult, out: Path) -> None:
     files = {
         "training.json": (json.dumps(result.to_dict(models), indent=2, allow_nan=False) + "\n").encode(),
         "alignment.svg": history_figure({request["objective"]: [curve]}, title, _NAMES[result.measure]),
-        "probe.npz": probe.getvalue(),
+        "probe.npz": probe_file(result),
     }
     out.mkdir(exist_ok=True)
     for name, member in zip("ab", result.members, strict=True):
-        write_files({**dense_files(member.network), FILE: rows_file(member.rows)}, out / name)
+        write_files({**model_files(member), FILE: rows_file(member.rows)}, out / name)
     write_files(files, out)
 
 

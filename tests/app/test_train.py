@@ -25,7 +25,7 @@ def test_a_pair_is_trained_saved_and_compared(accord: Accord, tmp_path: Path) ->
     assert set(result["task"]["a"]) == {"loss", "accuracy"}
     assert result == json.loads((tmp_path / "pair" / "training.json").read_text())
     left = sorted(str(p.relative_to(tmp_path / "pair")) for p in (tmp_path / "pair").rglob("*") if p.is_file())
-    models = [f"{m}/{f}" for m in "ab" for f in ("config.json", "data.npz", "model.safetensors")]
+    models = [f"{m}/{f}" for m in "ab" for f in ("config.json", "data.npz", "model.safetensors", "theory.npz")]
     assert left == sorted(["alignment.svg", "probe.npz", "training.json", *models])
 
     compared = accord(

@@ -10,7 +10,7 @@ from alignment.errors import RequestError
 from alignment.metrics import MetricChoice
 from alignment.preprocessing import Preprocessing
 from alignment.probes import load_probe
-from alignment.study import KernelSource, study
+from alignment.study import KernelSource, Study, study
 from alignment.study.reference import read_reference
 from alignment.study.reference.corpus import count_corpus
 from alignment.study.reference.pmi import pmi_kernel
@@ -238,3 +238,53 @@ def test_counts_that_cannot_be_used_are_refused_in_a_sentence(probe, tmp_path, c
     whole = load_probe(probe)
     with pytest.raises(RequestError, match=sentence):
         read_reference(KernelSource("counts", str(tmp_path / "c.npz")), whole, whole, 5)
+
+
+def test_a_linear_pair_is_like_the_kernel_that_the_theory_gives(tmp_path):
+    """Held against it both are beside chance, the entropic one to the bars of the theorem, the plain one not."""
+    from alignment.calibration import Calibration
+    from alignment.entropic.recipes import TrainingRequest, train
+    from alignment.entropic.recipes.files import model_files
+
+    for objective in ("entropic", "plain"):
+        result = train(TrainingRequest(objective=objective, seed=7, steps=None if objective == "entropic" else 2000))
+        folder = tmp_path / objective
+        folder.mkdir()
+        for name, content in model_files(result.members[0]).items():
+            (folder / name).write_bytes(content)
+    np.savez(tmp_path / "x.npz", x=np.asarray(result.probe["a"]))  # one seed, and so one view
+    request = Study(
+        (f"path:{tmp_path}/entropic", f"path:{tmp_path}/plain"),
+        str(tmp_path / "x.npz"),
+        Scoring(
+            preprocess=Preprocessing(clip=None, normalize=False),
+            calibration=Calibration(permutations=19, resamples=0),
+            device="cpu",
+        ),
+        reference=KernelSource("theory", str(tmp_path / "entropic")),
+    )
+    found = study(request)
+    fits = {result.name: result.models for result in found.prediction.metrics}["cka"]
+    assert found.prediction.kernel["kind"] == "theory"
+    assert min(fits[0].scores) > 0.9999
+    assert min(fits[1].scores) < 0.99
+    assert fits[0].p_value == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "match"),
+    [({"x": np.ones((40, 5))}, "of width 4.*width 5"), ({"a": np.ones((40, 4)), "b": np.ones((40, 4))}, "none 'x'")],
+)
+def test_a_kernel_of_the_theory_is_of_the_networks_own_vectors(tmp_path, arrays, match):
+    from alignment.entropic.theory import theory_file
+
+    (tmp_path / "theory.npz").write_bytes(theory_file(torch.eye(4)))
+    np.savez(tmp_path / "x.npz", **arrays)
+    probe = load_probe(str(tmp_path / "x.npz"))
+    with pytest.raises(RequestError, match=match):
+        read_reference(KernelSource("theory", str(tmp_path)), probe, probe, 4)
+    for bad in (b"no archive", None):
+        path = tmp_path / "theory.npz"
+        path.write_bytes(bad) if bad else path.unlink()
+        with pytest.raises(RequestError, match=r"theory"):
+            read_reference(KernelSource("theory", str(tmp_path)), probe, probe, 4)

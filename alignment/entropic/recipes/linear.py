@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -21,6 +22,7 @@ from alignment.entropic.kernels import form_alignment, kernel_alignment
 from alignment.entropic.loss import EntropicLoss
 from alignment.entropic.prediction import LinearTheory
 from alignment.entropic.problem import Problem, square_error
+from alignment.entropic.recipes.facts import LINEAR, RecipeFacts
 from alignment.entropic.recipes.provenance import versions
 from alignment.entropic.recipes.request import TrainingRequest
 from alignment.entropic.recipes.result import Member, Prediction, TrainingResult, TrainingWarning
@@ -45,7 +47,7 @@ _FRESH = 256
 _GD_RATE, _SGD_RATE = 2e-3, 3e-3
 _GD_STEPS, _SGD_STEPS, _LBFGS_STEPS = 20_000, 240_000, 1000
 _ADVICE = {
-    "lbfgs": "lower --strength",
+    "lbfgs": "lower the strength",
     "gd": "lower its rate or the weight decay",
     "sgd": "lower its rate or the weight decay",
 }
@@ -60,6 +62,7 @@ class LinearRecipe:
         data: what both networks are trained on.
     """
 
+    facts: ClassVar[RecipeFacts] = LINEAR
     request: TrainingRequest
     data: LinearData
 
@@ -83,7 +86,7 @@ class LinearRecipe:
             raise TrainingError("descent on all rows has no entropy; take the optimizer lbfgs or sgd")
         if optimizer == "sgd" and request.objective == "plain":
             raise TrainingError("the noise of sgd is the entropy; ask for objective entropic, or the optimizer gd")
-        if optimizer == "sgd" and request.strength is not None:
+        if optimizer == "sgd" and request.strength not in (None, _SGD_RATE):
             raise TrainingError("the strength of sgd is its rate, which is fixed at 0.003; leave strength out")
         filled = TrainingRequest(
             recipe="linear",
@@ -189,6 +192,7 @@ class LinearRecipe:
             trace=trace,
             largest=largest_eigenvalue(problem),
             prediction=Prediction(
+                kernel=theory.kernel(),
                 kernel_error=error,
                 entropy_ratio=balance(problem, SAMPLING).square / theory.least_square,
                 sharpness_ratio=trace / theory.sharpness,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ from alignment.entropic.initial import dense_network
 from alignment.entropic.kernels import kernel_alignment
 from alignment.entropic.loss import EntropicLoss
 from alignment.entropic.problem import Problem
+from alignment.entropic.recipes.facts import MLP, RecipeFacts
 from alignment.entropic.recipes.provenance import versions
 from alignment.entropic.recipes.request import TrainingRequest
 from alignment.entropic.recipes.result import Member, TrainingResult, TrainingWarning
@@ -73,6 +75,7 @@ class MlpRecipe:
         anneal: the share of the strength that is left at the end.
     """
 
+    facts: ClassVar[RecipeFacts] = MLP
     request: TrainingRequest
     room: Classroom
     anneal: float
@@ -92,9 +95,8 @@ class MlpRecipe:
         if labels == "sampled" and not room.classes:
             raise TrainingError("labels can be sampled where the targets are classes; take labels true")
         entropic = request.objective == "entropic"
-        for view in (request.view_a, request.view_b):
-            if view is not None:
-                View.parse(view)
+        for view, items in ((request.view_a, room.inputs), (request.view_b, room.inputs_b)):
+            View.parse(view or usual.view).check(items.shape[1])
         filled = replace(
             request,
             data=room.name,
@@ -183,7 +185,7 @@ class MlpRecipe:
             seed=asked.seed,
             member=member,
         )
-        return Trainee(member, network, [stage], _CHUNK, "lower --strength or the weight decay")
+        return Trainee(member, network, [stage], _CHUNK, "lower the strength or the weight decay")
 
     def _point(
         self, step: int, networks: dict[str, DenseNetwork], learnt: dict[str, Rows], held: dict[str, Rows]

@@ -7,16 +7,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jaxtyping import Float
+from torch import Tensor
+
 from alignment.entropic.rows import Rows
 from alignment.entropic.training.point import AlignmentPoint
 from alignment.models import DenseNetwork
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prediction:
     """One network beside the theory; ratios are measured over predicted.
 
     Attributes:
+        kernel: P of (4.1): every hidden layer's kernel should be a multiple of x₁ᵀ P x₂, x the network's input.
         kernel_error: 1 - the lowest alignment of a hidden layer's kernel with the predicted one (4.1).
         entropy_ratio: E‖g‖² over 4 D T (4.2).
         sharpness_ratio: the Hessian's trace over that of the entropic minimum (5.1).
@@ -24,6 +28,7 @@ class Prediction:
         collapse: the step η at which the weakest mode would be gone, to first order.
     """
 
+    kernel: Float[Tensor, "d d"]
     kernel_error: float
     entropy_ratio: float
     sharpness_ratio: float
@@ -31,8 +36,8 @@ class Prediction:
     collapse: float
 
     def to_dict(self) -> dict[str, float]:
-        """Returns it as plain JSON."""
-        return dict(vars(self))
+        """Returns its numbers as plain JSON."""
+        return {name: value for name, value in vars(self).items() if name != "kernel"}
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 
 from alignment.entropic.recipes.linear import LinearRecipe
 from alignment.entropic.recipes.mlp import MlpRecipe
+from alignment.entropic.recipes.recipe import Recipe
 from alignment.entropic.recipes.request import TrainingRequest
 from alignment.entropic.recipes.result import TrainingResult
 from alignment.entropic.training.keeper import Keeper
 from alignment.entropic.training.pair import Progress, silent
 from alignment.errors import UnknownNameError
 
-RECIPES: Mapping[str, type[LinearRecipe] | type[MlpRecipe]] = {"linear": LinearRecipe, "mlp": MlpRecipe}
+RECIPES: Mapping[str, type[Recipe]] = {"linear": LinearRecipe, "mlp": MlpRecipe}
 
 
 def train(request: TrainingRequest, keeper: Keeper | None = None, progress: Progress = silent) -> TrainingResult:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from alignment.entropic.theory import FILE, read_theory
 from alignment.errors import MismatchError, RequestError
 from alignment.probes import ProbeSet
 from alignment.study.reference.corpus import count_corpus
@@ -55,6 +56,8 @@ def read_reference(source: KernelSource, whole: ProbeSet, drawn: ProbeSet, least
         MismatchError: if it is not of the probe set's items.
     """
     path, facts = Path(source.path), source.to_dict()
+    if source.kind == "theory":
+        return _of_theory(path, facts, drawn, least)
     ids: tuple[str, ...] | None = whole.ids
     try:
         facts["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -81,7 +84,18 @@ def read_reference(source: KernelSource, whole: ProbeSet, drawn: ProbeSet, least
     else:
         _require(rows, drawn, least, path)
         values, index = matrix, [place[row] for row in rows]
-    values = values[np.ix_(index, index)]
+    return _checked(path, values[np.ix_(index, index)], rows, facts)
+
+
+def centre(kernel: Float[np.ndarray, "m m"]) -> Float[np.ndarray, "m m"]:
+    """Returns H K H with H = I - 11ᵀ/m, exactly symmetric if K is."""
+    means = kernel.mean(axis=1)
+    return np.asarray(kernel - (means[:, None] + means[None, :]) + means.mean())
+
+
+def _checked(
+    path: Path, values: Float[np.ndarray, "m m"], rows: Sequence[int], facts: dict[str, Any]
+) -> ReferenceKernel:
     centred = centre(values)
     if np.linalg.norm(centred) <= 1e-12 * np.linalg.norm(values):
         raise RequestError(f"{path}: the kernel of the items drawn is constant once centred, so nothing can be like it")
@@ -89,10 +103,22 @@ def read_reference(source: KernelSource, whole: ProbeSet, drawn: ProbeSet, least
     return ReferenceKernel(values, tuple(rows), facts)
 
 
-def centre(kernel: Float[np.ndarray, "m m"]) -> Float[np.ndarray, "m m"]:
-    """Returns H K H with H = I - 11ᵀ/m, exactly symmetric if K is."""
-    means = kernel.mean(axis=1)
-    return np.asarray(kernel - (means[:, None] + means[None, :]) + means.mean())
+def _of_theory(path: Path, facts: dict[str, Any], drawn: ProbeSet, least: int) -> ReferenceKernel:
+    """Returns x₁ᵀ P x₂ of the drawn items' vectors."""
+    form = read_theory(path).numpy()
+    facts["sha256"] = hashlib.sha256((path / FILE if path.is_dir() else path).read_bytes()).hexdigest()
+    x = drawn.vectors.get("x")
+    if x is None or x.shape[1] != len(form):
+        held = f"vectors 'x' of width {x.shape[1]}" if x is not None else "none 'x'"
+        raise MismatchError(
+            f"{path}: the kernel is of vectors of width {len(form)}, as the network takes them, and probe set "
+            f"{drawn.name!r} has {held}"
+        )
+    rows = range(len(drawn))
+    _require(rows, drawn, least, path)
+    wide = x.astype(np.float64)
+    values = wide @ form @ wide.T
+    return _checked(path, (values + values.T) / 2, rows, facts)
 
 
 def _read_matrix(path: Path, name: str) -> tuple[Float[np.ndarray, "m m"], tuple[str, ...] | None]:

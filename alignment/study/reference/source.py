@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from alignment.errors import RequestError, UnknownNameError
 
-Kind = Literal["kernel", "counts", "corpus"]
+Kind = Literal["kernel", "counts", "corpus", "theory"]
 
 
 @dataclass(frozen=True)
@@ -16,9 +16,10 @@ class KernelSource:
     """A file that a reference kernel comes from.
 
     Attributes:
-        kind: `kernel` (an .npz with `kernel [n, n]`), `counts` (an .npz with co-occurrence `counts [n, n]`) or `corpus`
-            (a text, one document a line, in which the probe set's texts are counted).
-        path: the file.
+        kind: `kernel` (an .npz with `kernel [n, n]`), `counts` (an .npz with co-occurrence `counts [n, n]`), `corpus`
+            (a text, one document a line, in which the probe set's texts are counted) or `theory` (what the theory has
+            every hidden layer of a trained linear network be like: its folder, or the `theory.npz` in that).
+        path: the file or folder.
         window: how many tokens after one item's end another may begin to occur with it; a corpus's alone.
         smoothing: pseudo-counts that pull a pair's observed over expected count to 1; counts' and a corpus's alone.
     """
@@ -41,6 +42,6 @@ class KernelSource:
         found: dict[str, Any] = {"kind": self.kind, "path": self.path}
         if self.kind == "corpus":
             found["window"] = self.window
-        if self.kind != "kernel":
+        if self.kind in ("counts", "corpus"):
             found["smoothing"] = self.smoothing
         return found

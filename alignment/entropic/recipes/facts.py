@@ -1,0 +1,61 @@
+"""RecipeFacts: what a recipe takes, and what the evidence says of it; catalogues and checks read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from alignment.entropic.recipes.request import Labels, Optimizer
+
+
+@dataclass(frozen=True)
+class RecipeFacts:
+    """A recipe, described.
+
+    Attributes:
+        title: its name in a sentence.
+        summary: what it trains, on what.
+        evidence: what was measured of it, the disappointing too.
+        data: the data sets that it has itself, the default first.
+        rows: whether it learns from a user's own rows, too: vectors with targets.
+        views: the kinds of view that it can take.
+        optimizers: those that it can take.
+        labels: the targets that its entropy can be taken with.
+    """
+
+    title: str
+    summary: str
+    evidence: str
+    data: tuple[str, ...]
+    rows: bool
+    views: tuple[str, ...]
+    optimizers: tuple[Optimizer, ...]
+    labels: tuple[Labels, ...]
+
+
+LINEAR = RecipeFacts(
+    title="deep linear networks",
+    summary="Two deep linear networks of different widths and depths, between fixed random maps, each see their own "
+    "invertible view of the same inputs and fit the same noisy targets: the setting of the theorem of universal "
+    "alignment. The theory's kernel, balance and sharpness stand beside what is measured.",
+    evidence="Entropic training by L-BFGS aligns every two hidden layers as the theorem says, 1 - alignment below 1e-4 "
+    "on every seed tried, where plain descent on all rows stays below 0.95. Single-row descent (optimizer sgd), whose "
+    "own noise is the entropy, gains on most seeds and never becomes perfect. Nothing follows for nonlinear networks.",
+    data=("factorial",),
+    rows=False,
+    views=("linear",),
+    optimizers=("lbfgs", "gd", "sgd"),
+    labels=("true",),
+)
+MLP = RecipeFacts(
+    title="nonlinear networks",
+    summary="Two ReLU networks of different width see different views of the same vectors and fit the same numbers or "
+    "classes, by Adam. Alignment, on held-out items, stands beside mutual nearest neighbours, the outputs' own "
+    "alignment, and the task.",
+    evidence="No theorem covers it. Entropic training aligns more than plain training does, on a teacher with label "
+    "noise; weight decay alone is the simpler way to the same and goes further.",
+    data=("teacher", "digits"),
+    rows=True,
+    views=("identity", "linear", "projection", "rotation", "noise"),
+    optimizers=("adam",),
+    labels=("true", "sampled"),
+)
