@@ -15,7 +15,7 @@ from app.probes.preview import forget as forget_previews
 from app.schedules import settle as settle_run
 from app.schedules.chores import chores as schedule_chores
 from app.scoring.chores import chores as store_chores
-from app.scoring.settle import count, settle
+from app.scoring.settle import count, settle, told
 from app.settings import Settings
 from app.storage import Database
 from app.uploads.retention import clear as clear_uploads
@@ -42,8 +42,8 @@ def handlers() -> Handlers:
     # The first names models in an error, which the next tell; the counters' few rows, which all want, come last.
     asked = chain(settle, settle_run, settle_webhook, count)
     made: tuple[Handler, ...] = (
-        Handler("comparison", "app.comparisons.work:compare", asked),
-        Handler("study", "app.studies.work:study", asked),
+        Handler("comparison", "app.comparisons.work:compare", asked, told=told),
+        Handler("study", "app.studies.work:study", asked, told=told),
         Handler("extraction", "app.scoring.work:extract", count, keeps_result=False),
     )
     return {handler.kind: handler for handler in made}

@@ -63,7 +63,12 @@ class Settings(BaseSettings):
     max_layers: int = Field(256, ge=1, description="layers of a side that a request may name")
     max_metrics: int = Field(32, ge=1, description="metrics that a request may ask for")
     max_queued: int = Field(2000, ge=1, description="comparisons, studies and trainings that a team may have waiting")
-    max_running: int = Field(8, ge=1, description="parts of jobs that a team may have running at once")
+    max_running: int = Field(
+        8,
+        ge=1,
+        description="parts of jobs that a team may have running at once in each queue: so many models that run "
+        "(`extract`) and so many scorings (`score`)",
+    )
     max_stored_mib: int = Field(20480, ge=1, description="MiB of uploads that a team may keep")
     rate_limit: str = Field("6000/minute", description="requests that a key may make, as COUNT/PERIOD")
     allow_private_webhooks: bool = Field(

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from alignment.activations import Layers
-from alignment.calibration import Calibration
 from alignment.comparison import Extraction, Scoring
 from alignment.errors import RequestError
 from alignment.models import Pooling
@@ -22,7 +21,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Study:
-    """N models against each other on one probe set. The defaults are a comparison's, without intervals.
+    """N models against each other on one probe set. The defaults are a comparison's.
 
     Attributes:
         models: 2 to 64 models, as in `Extraction`, each once.
@@ -40,7 +39,7 @@ class Study:
 
     models: tuple[str, ...]
     probe: str
-    scoring: Scoring = field(default_factory=lambda: Scoring(calibration=Calibration(resamples=0)))
+    scoring: Scoring = field(default_factory=Scoring)
     layers: Layers | Mapping[str, Layers] = "all"
     pooling: Pooling | Mapping[str, Pooling] = "mean"
     samples: int = 1024

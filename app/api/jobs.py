@@ -19,8 +19,6 @@ from app.storage.tables import jobs, results
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 FINAL = ("succeeded", "failed", "cancelled")
 _ID = re.compile(r"[a-z]{3}_[0-9a-z]{26}")
-# A job that waits for its parts is being worked on, as far as whoever asked for it is concerned.
-_SHOWN = {"waiting": "running"}
 FACTS = (
     jobs.c.id,
     jobs.c.state,
@@ -31,6 +29,8 @@ FACTS = (
     jobs.c.progress,
     jobs.c.error,
     jobs.c.version,
+    jobs.c.parks,
+    jobs.c.retry_at,
 )
 
 
@@ -80,12 +80,24 @@ class Event(BaseModel):
 def status_of(row: RowMapping) -> str:
     """Returns a job's status as it is shown."""
     state: str = row["state"]
-    return _SHOWN.get(state, state)
+    woken = state == "queued" and row["parks"] > 0 and row["retry_at"] is None and row["error"] is None
+    return "running" if state == "waiting" or woken else state
 
 
-def states_of(status: Status) -> list[str]:
-    """Returns the states of rows that are shown as `status`."""
-    return [status, *(state for state, shown in _SHOWN.items() if shown == status)]
+def shown_as(status: Status) -> sa.ColumnElement[bool]:
+    """Returns the condition that a row is shown as `status`.
+
+    A job that waits for its parts is being worked on, as far as whoever asked for it is concerned; so is one whose
+    parts are there, until a worker has it in hand again. What failed for now and is to be tried again is queued.
+    """
+    if status not in ("queued", "running"):
+        return jobs.c.state == status
+    # An error that is not there may be JSON's null or the database's.
+    calm = sa.func.coalesce(sa.cast(jobs.c.error, sa.String), "null") == "null"
+    woken = sa.and_(jobs.c.state == "queued", jobs.c.parks > 0, jobs.c.retry_at.is_(None), calm)
+    if status == "queued":
+        return sa.and_(jobs.c.state == "queued", sa.not_(woken))
+    return sa.or_(jobs.c.state.in_(("running", "waiting")), woken)
 
 
 def event_of(row: RowMapping) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def study(
     samples: Annotated[int, typer.Option(metavar="N", help="How many items to draw; all if there are fewer.")] = 1024,
     seed: arg.Seed = 0,
     permutations: arg.Permutations = 200,
-    resamples: arg.Resamples = 0,
+    resamples: arg.Resamples = 200,
     clip: arg.Clip = True,
     normalize: arg.Normalize = True,
     device: arg.Device = "auto",

@@ -111,7 +111,7 @@ def _nearest_table(result: MatrixResult, models: tuple[str, ...]) -> Table:
     table = _table()
     for name in ("model", "nearest"):
         table.add_column(name, overflow="fold")
-    for name in ("score", "calibrated", "q"):
+    for name in ("score", "interval", "calibrated", "q"):
         table.add_column(name, justify="right", no_wrap=True)
     starts = {group[0] for group in result.clusters.groups[1:]}
     for name in result.clusters.order:
@@ -124,8 +124,10 @@ def _nearest_table(result: MatrixResult, models: tuple[str, ...]) -> Table:
             continue
         b = min(scores)[1]
         grids = ((result.matrix, "{:.3f}"), (result.calibrated, "{:.3f}"), (result.q_value, "{:.2g}"))
-        values = ("" if grid is None or grid[a][b] is None else form.format(grid[a][b]) for grid, form in grids)
-        table.add_row(escape(short(name)), escape(short(models[b])), *values)
+        score, *rest = ("" if grid is None or grid[a][b] is None else form.format(grid[a][b]) for grid, form in grids)
+        span = None if result.interval is None else result.interval[a][b]
+        interval = "" if span is None else "{:.2f}–{:.2f}".format(*span)
+        table.add_row(escape(short(name)), escape(short(models[b])), score, interval, *rest)
     return table
 
 

@@ -87,6 +87,11 @@ def nothing(connection: Connection, job: RowMapping, result: Mapping[str, Any] |
     """Settles nothing more."""
 
 
+def unchanged(job: RowMapping, error: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns an error as it is."""
+    return error
+
+
 @dataclass(frozen=True)
 class Handler:
     """A kind of job.
@@ -96,12 +101,15 @@ class Handler:
         work: where the function that does it is, as `module:function`; a child process imports it.
         settled: what else a job's end changes, in the transaction that ends it.
         keeps_result: whether the result is kept in the table of results.
+        told: makes of a part's error, its `stage` already the job's own, what the job says of it: a part that is
+            shared knows no names of those who wait for it.
     """
 
     kind: str
     work: str
     settled: Settled = nothing
     keeps_result: bool = True
+    told: Callable[[RowMapping, Mapping[str, Any]], Mapping[str, Any]] = unchanged
 
 
 Handlers = Mapping[str, Handler]

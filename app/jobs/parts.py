@@ -44,8 +44,11 @@ class Parts:
     def tell(self, connection: Connection, part_id: str, what: Mapping[str, Any], *, column: str) -> None:
         """Shows a part's progress or error to those who wait for it, as theirs, named by its role."""
         for parent in self.parents(connection, part_id):
-            values = {column: {**what, "stage": parent["role"]}}
-            self._rows.change(connection, jobs.c.id == parent["id"], jobs.c.state == "waiting", **values)
+            told: Mapping[str, Any] = {**what, "stage": parent["role"]}
+            if column == "error":  # of the few that fail for now, and so the whole row may be read
+                row = connection.execute(sa.select(jobs).where(jobs.c.id == parent["id"])).mappings().one()
+                told = self._rows.handlers[row["kind"]].told(row, told)
+            self._rows.change(connection, jobs.c.id == parent["id"], jobs.c.state == "waiting", **{column: told})
 
     def succeeded(self, connection: Connection, part_id: str) -> None:
         """Wakes those who waited for this part alone; from the others goes what it had told them of its troubles."""

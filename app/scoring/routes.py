@@ -11,7 +11,7 @@ from pydantic_core import to_json
 from sqlalchemy import Connection, RowMapping
 
 from app.api import etags, events
-from app.api.jobs import FACTS, FINAL, Event, Status, find_job, item_of, result_text, states_of, write
+from app.api.jobs import FACTS, FINAL, Event, Status, find_job, item_of, result_text, shown_as, write
 from app.api.once import Answer, Once
 from app.api.pages import Cursor, Limit, Page, page
 from app.api.state import AppState, State
@@ -177,7 +177,7 @@ def _asked(
     if team is not None and team not in (principal.team, principal.team_name):
         asked = asked.where(sa.false())  # whether there is such a team is not for this one to know
     if status is not None:
-        asked = asked.where(jobs.c.state.in_(states_of(status)))
+        asked = asked.where(shown_as(status))
     if model is not None:
         # An id is not looked up: that of a model that was deleted since still finds what was done with it.
         known = model if _MODEL_ID.fullmatch(model) else find_model(connection, principal, model, "query/model")["id"]

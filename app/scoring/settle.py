@@ -26,7 +26,8 @@ def settle(connection: Connection, job: RowMapping, result: Mapping[str, Any] | 
     for model_id, facts in sorted(_figures(result).get("models", {}).items()):
         fill(connection, model_id, **facts)
     if job["state"] == "failed":
-        _name(connection, job)
+        named = told(job, job["error"])
+        connection.execute(jobs.update().where(jobs.c.id == job["id"]).values(error=named))
 
 
 def count(connection: Connection, job: RowMapping, result: Mapping[str, Any] | None) -> None:
@@ -43,15 +44,14 @@ def _figures(result: Mapping[str, Any] | None) -> Mapping[str, Any]:
     return found
 
 
-def _name(connection: Connection, job: RowMapping) -> None:
-    """Puts this job's names into an error that comes from an extraction, which knows none."""
-    error, payload = job["error"], job["payload"]
+def told(job: RowMapping, error: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns an error with this job's names in it: that of an extraction, which knows none."""
+    payload = job["payload"]
     side = sides_of(payload).get(error["stage"] or "")
     if side is None:
-        return
+        return error
     detail = error["detail"].replace(MODEL, side["name"]).replace(PROBE, payload["probe"]["name"])
-    named = {**error, "model": side["name"], "detail": detail}
-    connection.execute(jobs.update().where(jobs.c.id == job["id"]).values(error=named))
+    return {**error, "model": side["name"], "detail": detail}
 
 
 def _counts(connection: Connection, job: RowMapping, figures: Mapping[str, Any]) -> Iterator[Count]:

@@ -10,7 +10,7 @@ from alignment.activations import Layers
 from alignment.models import Pooling
 from app.api.jobs import Event
 from app.scoring.forms import LAYER_CHOICE, POOLING, LayerChoice, Part, Text, layer_choice, pooling_choice
-from app.scoring.schemas import Calibration, Request, Resamples
+from app.scoring.schemas import Request
 from app.studies.results import StudyResult
 
 _LAYERS: TypeAdapter[dict[str, Layers]] = TypeAdapter(dict[Text, LayerChoice])
@@ -37,14 +37,6 @@ def _different(models: list[str]) -> list[str]:
             raise ValueError(f"{model!r} is named twice; a study takes each model once")
         seen.add(model)
     return models
-
-
-class StudyCalibration(Calibration):
-    """How scores are held against chance; a study has no intervals unless they are asked for."""
-
-    resamples: Resamples = Field(
-        0, description="draws that the intervals are read from, at least 20; 0 turns them off", examples=[0]
-    )
 
 
 class Reference(Part):
@@ -85,11 +77,6 @@ class NewStudy(Request):
         "mean",
         description="how positions become one vector: one for all models, or by model; the others take the mean",
         examples=[{"efficientnet": "max"}],
-    )
-    calibration: StudyCalibration = Field(
-        default_factory=StudyCalibration,
-        description="how a score is held against chance",
-        examples=[{"permutations": 200, "resamples": 0, "level": 0.95}],
     )
     capability: dict[Text, float] | None = Field(
         None,

@@ -1,7 +1,9 @@
 """A job as it is shown: what, to whom, and that what has ended is not sent twice."""
 
 import pytest
+import sqlalchemy as sa
 
+from app.jobs import Part
 from app.storage.tables import job_models, jobs, results
 from app.teams import keys
 from tests.api.conftest import PATH, Things
@@ -37,6 +39,37 @@ def test_what_waits_for_parts_is_shown_as_running_and_found_as_running(things: T
     assert [item["id"] for item in get(PATH, params={"status": "running"}).json()["items"]] == [waiting]
     assert [item["id"] for item in get(PATH, params={"status": "queued"}).json()["items"]] == [queued]
     assert get(PATH, params={"status": "waiting"}).status_code == 422
+
+
+def test_from_its_first_start_to_its_end_it_is_running_unless_it_is_to_be_tried_again(things: Things) -> None:
+    job = things.make()
+    get = things.service.client.get
+
+    def status() -> str:
+        shown = get(f"{PATH}/{job}").json()["status"]
+        for asked in ("queued", "running"):
+            found = [item["id"] for item in get(PATH, params={"status": asked}).json()["items"]]
+            assert found == ([job] if asked == shown else [])
+        return str(shown)
+
+    part = Part("extraction", "c", "extract_a", "extract", {})
+    assert things.ledger.park(things.claim(job), [part])
+    with things.service.database.read() as connection:
+        part_id = connection.execute(sa.select(jobs.c.id).where(jobs.c.content == "c")).scalar_one()
+    error = {"stage": "extract", "model": None, "detail": "the hub is away"}
+    assert things.ledger.retry(things.claim(part_id), error, -1, outage=True)
+    assert status() == "running"
+    things.ledger.retry_due()
+    assert things.ledger.publish(things.claim(part_id), {})
+    with things.service.database.read() as connection:
+        assert connection.execute(sa.select(jobs.c.state).where(jobs.c.id == job)).scalar_one() == "queued"
+    assert status() == "running"
+    assert things.ledger.retry(things.claim(job), error, -1, outage=False)
+    assert status() == "queued"
+    things.ledger.retry_due()
+    assert status() == "queued"
+    things.finish(job)
+    assert status() == "succeeded"
 
 
 def test_a_result_is_shown_as_it_was_kept_and_then_only_said_to_be_unchanged(things: Things) -> None:

@@ -66,7 +66,7 @@ def test_only_models_and_a_probe_set_are_required(service: Service, body: Body) 
         "preprocess": {"clip": 0.95, "normalize": True},
         "samples": 1024,
         "seed": 0,
-        "calibration": {"permutations": 200, "resamples": 0, "level": 0.95},
+        "calibration": {"permutations": 200, "resamples": 200, "level": 0.95},
         "priority": 5,
         "webhook_url": None,
         "capability": None,

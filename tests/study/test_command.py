@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
@@ -35,6 +36,8 @@ def test_more_models_than_fit_are_shown_by_their_nearest(accord, plant, probe):
     assert answer.status == 0, answer.err
     assert max(map(len, answer.out.splitlines())) <= 80
     assert "nearest" in answer.out
+    assert "interval" in answer.out
+    assert re.search(r" 0\.\d\d–[01]\.\d\d ", answer.out)  # a study has intervals unless it asks for none
 
 
 def test_json_is_the_report_and_files_are_the_same_each_time(accord, line, models, tmp_path):
