@@ -11,74 +11,30 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from alignment.metrics.facts import Pairing, Values
+from alignment.metrics.ridge import PENALTIES, Fold
 from alignment.views import Views
 
 _FOLDS = 5
-_PENALTIES = tuple(10.0**power for power in range(-3, 7))  # times the mean squared norm of the training rows
 _EIGENVECTORS = 9.0  # floating-point operations of a symmetric [m, m] decomposition, in m³
+_BYTES = 8
 
 
 @dataclass(frozen=True, eq=False)
-class _Fold:
-    """One layer of A, centred and turned to its principal axes on the training items of one fold.
+class _Grams:
+    """What makes all errors of a grid one product.
 
     Attributes:
-        train: the items to learn from.
-        test: the items held out.
-        inside: the training items' features.
-        outside: the held-out items' features, in the same axes.
-        shrink: 1 / (s² + λ) for each penalty λ and axis.
-        weights: 1 / (1 - h)² for each penalty and training item, h its leverage.
-        form: for each penalty, the matrix that turns a layer of B's products into the last term of its error.
+        rows: of the upper triangle of an `[n, n]` matrix.
+        columns: likewise.
+        forms: of each layer and fold, for the error left out and then for that held out; upper triangles,
+            which count twice but for the diagonal.
+        targets: each layer of B's Gram matrix, flattened.
     """
 
-    train: Int[Tensor, " t"]
-    test: Int[Tensor, " u"]
-    inside: Float[Tensor, "t w"]
-    outside: Float[Tensor, "u w"]
-    shrink: Float[Tensor, "p w"]
-    weights: Float[Tensor, "p t"]
-    form: Float[Tensor, "p w w"]
-
-    @classmethod
-    def of(cls, features: Float[Tensor, "n w"], train: Int[Tensor, " t"], test: Int[Tensor, " u"]) -> _Fold:
-        """Returns the fold of one layer."""
-        mean = features[train].mean(dim=0)
-        centred = features[train] - mean
-        values, axes = torch.linalg.eigh(centred.T @ centred)
-        inside, outside = centred @ axes, (features[test] - mean) @ axes
-        norm = centred.square().sum() / len(train)
-        penalties = torch.tensor(_PENALTIES, dtype=features.dtype, device=features.device) * norm
-        shrink = 1 / (values.clamp(min=0) + penalties.unsqueeze(1))
-        leverage = shrink @ inside.square().T + 1 / len(train)  # the mean is fitted too
-        weights = (1 - leverage).pow(-2)
-        form = torch.stack(
-            [
-                (inside.T * weight) @ inside * torch.outer(part, part)
-                for weight, part in zip(weights, shrink, strict=True)
-            ]
-        )
-        return cls(train, test, inside, outside, shrink, weights, form)
-
-    def error(self, targets: Float[Tensor, "b n d"]) -> Float[Tensor, " b"]:
-        """Returns each target layer's squared error on the held-out items, under the penalty that training picks."""
-        known, wanted = targets[:, self.train], targets[:, self.test]
-        mean = known.mean(dim=1, keepdim=True)
-        known, wanted = known - mean, wanted - mean
-        products = self.inside.T @ known
-        chosen = self._left_one_out(known, products).argmin(dim=1)
-        return (wanted - self.outside @ (self.shrink[chosen].unsqueeze(2) * products)).square().sum(dim=(1, 2))
-
-    def _left_one_out(self, known: Float[Tensor, "b t d"], products: Float[Tensor, "b w d"]) -> Float[Tensor, "b p"]:
-        """Returns each penalty's squared error, each training item told by the fit to the others.
-
-        That error is the residual over 1 - h, exactly. Its square, `‖y - P S Pᵀ y‖²` with P the features in their axes
-        and S the shrinkage, is multiplied out, so that what depends on the penalty never meets the targets themselves.
-        """
-        whole = known.square().sum(dim=2) @ self.weights.T
-        crossed = self.weights @ (self.inside * (known @ products.mT))
-        squared = (products @ products.mT).flatten(1) @ self.form.flatten(1).T
-        return whole - 2 * (crossed * self.shrink).sum(dim=2) + squared
+    rows: Int[Tensor, " pairs"]
+    columns: Int[Tensor, " pairs"]
+    forms: Float[Tensor, "a folds 2 p pairs"]
+    targets: Float[Tensor, "b entries"]
 
 
 class LinearPredictivity(Pairing):
@@ -91,6 +47,9 @@ class LinearPredictivity(Pairing):
     squared deviations from the mean of all items; scikit-learn's `r2_score(multioutput="variance_weighted")` of the
     predictions put together. A layer that tells nothing scores a little below 0, and there is no lower bound.
 
+    Every error is a sum of products of B's Gram matrix with a matrix that is A's alone. Where these matrices fit the
+    budget, and items are so few for the widths that it is less work, all cells are one product with them.
+
     Source: Yamins et al. 2014, PNAS 111(23); Schrimpf et al. 2018, "Brain-Score", bioRxiv 407007; leave-one-out by
     leverage Allen 1974, Technometrics 16(1).
     """
@@ -99,15 +58,32 @@ class LinearPredictivity(Pairing):
         self.n, self.a, self.b = a.items, a.factors(), b.factors()
         order = np.random.default_rng(int(values["seed"])).permutation(self.n)
         self.parts = [torch.from_numpy(part).to(a.device) for part in np.array_split(order, _FOLDS)]
+        pairs = self.n * (self.n + 1) // 2
+        held = _BYTES * (2 * _FOLDS * len(PENALTIES) * self.a.layers * pairs + 2 * self.b.layers * self.n**2)
+        self.through_grams = held <= a.budget and self._gram_cell < self._feature_cell
+        kept = _BYTES * self.a.layers * _FOLDS * self.a.width * (self.n + len(PENALTIES) * self.a.width)
+        self.keeps_folds = kept <= a.budget
+        self._folds: dict[int, list[Fold]] = {}
+        self._made_grams: _Grams | None = None
+
+    @property
+    def _gram_cell(self) -> float:
+        return 2.0 * _FOLDS * len(PENALTIES) * self.n * (self.n + 1)
+
+    @property
+    def _feature_cell(self) -> float:
+        a, b, test = self.a.width, self.b.width, self.n / _FOLDS
+        return _FOLDS * (2 * (2 * self.n - test) * a * b + 2 * a**2 * (b + len(PENALTIES)))
 
     @property
     def operations(self) -> float:
-        """For each fold: the decomposition and the forms of each layer of A, then four products a cell."""
-        a, b, test = self.a.width, self.b.width, self.n / _FOLDS
-        train = self.n - test
-        layer = _EIGENVECTORS * a**3 + 2 * train * a**2 * (2 + len(_PENALTIES))
-        cell = 2 * (2 * train + test) * a * b + 2 * a**2 * (b + len(_PENALTIES))
-        return _FOLDS * self.a.layers * (layer + self.b.layers * cell)
+        """A product with the Gram matrix a cell; or four of features, and where folds are not kept, making them."""
+        cells = float(self.a.layers * self.b.layers)
+        if self.through_grams:
+            return cells * self._gram_cell
+        a, train = self.a.width, self.n - self.n / _FOLDS
+        layer = _EIGENVECTORS * a**3 + 2 * train * a**2 * (2 + len(PENALTIES))
+        return cells * self._feature_cell + (0 if self.keeps_folds else _FOLDS * self.a.layers * layer)
 
     def observed(self) -> Float[Tensor, "a b"]:
         """Returns the grid with items paired as they are."""
@@ -118,17 +94,47 @@ class LinearPredictivity(Pairing):
         return self._score(permutation)
 
     def _score(self, permutation: Int[Tensor, " n"] | None) -> Float[Tensor, "a b"]:
-        error = torch.zeros(self.a.layers, self.b.layers, dtype=torch.float64, device=self.parts[0].device)
-        whole = torch.zeros_like(error[0])
-        for row in range(self.a.layers):
-            for fold in self._folds(self.a.layer(row)):
-                for where, targets in self.b.parts():
-                    error[row, where] += fold.error(targets if permutation is None else targets[:, permutation])
-        for where, targets in self.b.parts():
-            whole[where] = targets.square().sum(dim=(1, 2))
+        whole = torch.cat([targets.square().sum(dim=(1, 2)) for _, targets in self.b.parts()])
+        error = self._error_of_grams(permutation) if self.through_grams else self._error_of_features(permutation)
         return 1 - error / torch.where(whole > 0, whole, torch.nan)
 
-    def _folds(self, features: Float[Tensor, "n w"]) -> Iterator[_Fold]:
+    def _error_of_features(self, permutation: Int[Tensor, " n"] | None) -> Float[Tensor, "a b"]:
+        error = torch.zeros(self.a.layers, self.b.layers, dtype=torch.float64, device=self.parts[0].device)
+        for row in range(self.a.layers):
+            for fold in self._folds_of(row):
+                for where, targets in self.b.parts():
+                    error[row, where] += fold.error(targets if permutation is None else targets[:, permutation])
+        return error
+
+    def _error_of_grams(self, permutation: Int[Tensor, " n"] | None) -> Float[Tensor, "a b"]:
+        grams = self._made_grams = self._made_grams or self._make_grams()
+        rows, columns = grams.rows, grams.columns
+        if permutation is not None:
+            rows, columns = permutation[rows], permutation[columns]
+        paired = grams.targets.index_select(1, rows * self.n + columns)
+        errors = (grams.forms.flatten(0, 3) @ paired.T).view(*grams.forms.shape[:4], self.b.layers)
+        left_one_out, held_out = errors[:, :, 0], errors[:, :, 1]
+        return held_out.gather(2, left_one_out.argmin(dim=2, keepdim=True)).sum(dim=(1, 2))
+
+    def _make_grams(self) -> _Grams:
+        rows, columns = torch.triu_indices(self.n, self.n, device=self.parts[0].device)
+        twice = torch.where(rows == columns, 1.0, 2.0).double()
+        forms = [
+            torch.stack([fold.forms()[:, :, rows, columns] * twice for fold in self._made(self.a.layer(row))])
+            for row in range(self.a.layers)
+        ]
+        targets = torch.cat([(part @ part.mT).flatten(1) for _, part in self.b.parts()])
+        return _Grams(rows, columns, torch.stack(forms), targets)
+
+    def _folds_of(self, row: int) -> Iterator[Fold]:
+        if not self.keeps_folds:
+            yield from self._made(self.a.layer(row))
+            return
+        if row not in self._folds:
+            self._folds[row] = list(self._made(self.a.layer(row)))
+        yield from self._folds[row]
+
+    def _made(self, features: Float[Tensor, "n w"]) -> Iterator[Fold]:
         for number, test in enumerate(self.parts):
             train = torch.cat([part for other, part in enumerate(self.parts) if other != number])
-            yield _Fold.of(features, train, test)
+            yield Fold.of(features, train, test)
