@@ -7,6 +7,8 @@ from alignment.models.fake import FakeEncoder
 from alignment.models.hub import FakeHub, Hub, HuggingFaceHub
 from alignment.models.identity import Identity, identify
 from alignment.models.load import load_encoder, resolve
+from alignment.models.tower import TowerConfig, TowerNetwork
+from alignment.models.towers import letters, open_tower, pixels, tower_files
 from alignment.models.vectors import dense_files, open_dense
 
 __all__ = [
@@ -23,10 +25,16 @@ __all__ = [
     "Layer",
     "Modality",
     "Pooling",
+    "TowerConfig",
+    "TowerNetwork",
     "builtin_models",
     "dense_files",
     "identify",
+    "letters",
     "load_encoder",
     "open_dense",
+    "open_tower",
+    "pixels",
     "resolve",
+    "tower_files",
 ]

@@ -53,6 +53,11 @@ class DenseConfig:
         """How many linear layers it has."""
         return len(self.widths) - 1
 
+    @property
+    def layer_names(self) -> tuple[str, ...]:
+        """The hidden layers' names, from input to output."""
+        return tuple(f"hidden.{i}" for i in range(1, self.depth))
+
     def to_dict(self) -> dict[str, Any]:
         """Returns what config.json holds."""
         return {"accord": FORMAT, "version": VERSION, **asdict(self), "widths": list(self.widths)}

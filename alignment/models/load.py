@@ -17,6 +17,7 @@ from alignment.models.pretrained import family
 from alignment.models.quiet import quiet
 from alignment.models.text import load_text
 from alignment.models.timm import hub_id, load_timm
+from alignment.models.towers import is_tower, load_tower
 from alignment.models.vectors import is_dense, load_dense
 from alignment.models.vision import load_vision
 from alignment.references import ModelRef
@@ -81,6 +82,8 @@ def _load_folder(folder: Path, reference: str, place: Placement) -> Encoder:
     checkpoint = Checkpoint.open(folder, reference)
     if is_dense(checkpoint):
         return load_dense(checkpoint, place)
+    if is_tower(checkpoint):
+        return load_tower(checkpoint, place)
     if "architecture" in checkpoint.config:
         return load_timm(checkpoint, place)
     modality, config, cls = family(checkpoint)

@@ -22,8 +22,8 @@ from alignment.entropic.recipes import TrainingRequest, train
 from alignment.entropic.recipes.result import TrainingResult
 from alignment.entropic.sampling import Sampling
 from alignment.entropic.sharpness import linear_trace
-from alignment.entropic.training.adam import Adam
 from alignment.entropic.training.lbfgs import Lbfgs
+from alignment.entropic.training.minibatch import Minibatch
 from alignment.entropic.training.trainee import Piece, Trainee
 from alignment.models import DenseConfig, DenseNetwork
 
@@ -93,8 +93,8 @@ def relu(seed: int, widths: tuple[int, ...], *, bias: bool, steps: int = 5000) -
     def measured(network: DenseNetwork) -> Balance:
         return balance(Problem(network, square_error, x, y), SINGLE_ROWS)
 
-    plain = Adam(500, 2e-2, EntropicLoss(0.0), square_error, x, y)
-    entropic = Adam(steps, 2e-2, EntropicLoss(0.1, sampling=SINGLE_ROWS), square_error, x, y)
+    plain = Minibatch(500, 2e-2, EntropicLoss(0.0), square_error, x, y)
+    entropic = Minibatch(steps, 2e-2, EntropicLoss(0.1, sampling=SINGLE_ROWS), square_error, x, y)
     return ReluBalance(measured(fresh()), measured(trained(fresh(), plain)), measured(trained(fresh(), entropic)))
 
 

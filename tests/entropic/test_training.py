@@ -13,12 +13,12 @@ from alignment.entropic.loss import EntropicLoss
 from alignment.entropic.problem import Problem, cross_entropy, square_error
 from alignment.entropic.recipes import TrainingRequest, train
 from alignment.entropic.sampling import Sampling
-from alignment.entropic.training.adam import Adam
 from alignment.entropic.training.chain import chain_gradients
 from alignment.entropic.training.checkpoint import pack, unpack
 from alignment.entropic.training.descent import Descent
 from alignment.entropic.training.keeper import FakeKeeper, FileKeeper
 from alignment.entropic.training.lbfgs import Lbfgs
+from alignment.entropic.training.minibatch import Minibatch
 from alignment.entropic.training.trainee import Trainee
 from alignment.errors import DivergenceError, TrainingError, UnknownNameError
 from alignment.models import DenseConfig
@@ -58,7 +58,7 @@ def test_adam_goes_on_to_the_same_bits(labels: str) -> None:
     x, y = normal(random, 30, 4), torch.randint(0, 3, (30,), generator=random)
 
     def trainee() -> Trainee:
-        stage = Adam(60, 1e-2, EntropicLoss(0.05), cross_entropy, x, y, batch=8, labels=labels, anneal=0.1)  # type: ignore[arg-type]
+        stage = Minibatch(60, 1e-2, EntropicLoss(0.05), cross_entropy, x, y, batch=8, labels=labels, anneal=0.1)  # type: ignore[arg-type]
         return Trainee("a", dense_network(DenseConfig((4, 6, 3)), 0, "a"), [stage], 20, "")
 
     whole, stopped, resumed = trainee(), trainee(), trainee()
@@ -129,7 +129,7 @@ def test_a_diverged_run_names_the_step_and_what_to_lower() -> None:
     x, y = rows()
     stages = {
         "descent": Descent(500, 5.0, x, y),
-        "adam": Adam(500, 1e200, EntropicLoss(0.1), square_error, x, y),
+        "adam": Minibatch(500, 1e200, EntropicLoss(0.1), square_error, x, y),
         "lbfgs": Lbfgs(50, EntropicLoss(1.0, sampling=Sampling(1, "all")), square_error, x * 1e160, y),
     }
     for stage in stages.values():

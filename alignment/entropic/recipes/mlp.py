@@ -27,8 +27,8 @@ from alignment.entropic.recipes.result import Member, TrainingResult, TrainingWa
 from alignment.entropic.rows import Rows
 from alignment.entropic.sampling import Sampling
 from alignment.entropic.sharpness import largest_eigenvalue, trace
-from alignment.entropic.training.adam import Adam
 from alignment.entropic.training.keeper import Keeper
+from alignment.entropic.training.minibatch import Minibatch
 from alignment.entropic.training.pair import Progress, run_pair, silent
 from alignment.entropic.training.point import AlignmentPoint
 from alignment.entropic.training.trainee import Trainee
@@ -172,7 +172,7 @@ class MlpRecipe:
 
     def _trainee(self, member: str, network: DenseNetwork, rows: Rows) -> Trainee:
         asked = self.request
-        stage = Adam(
+        stage = Minibatch(
             steps=asked.steps or _STEPS,
             rate=_RATE,
             objective=EntropicLoss(asked.strength or 0.0, asked.weight_decay or 0.0),

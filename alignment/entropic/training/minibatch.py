@@ -1,4 +1,4 @@
-"""Adam: a stage of Adam on an entropic loss, for networks with kinks and for data in batches."""
+"""Minibatch: a stage of Adam, AdamW or plain descent on an entropic loss, on data in batches."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from alignment.entropic.loss import EntropicLoss
 from alignment.entropic.problem import Loss, Problem, sampled_labels
 from alignment.entropic.training.trainee import NotFiniteError
 
+Method = Literal["adam", "adamw", "sgd"]
+
 
 @dataclass(frozen=True, eq=False)
-class Adam:
-    """A stage of Adam.
+class Minibatch:
+    """A stage on random batches.
 
     Attributes:
         steps: how many.
@@ -29,6 +31,8 @@ class Adam:
         targets: theirs.
         batch: rows a step, drawn with replacement; None takes all.
         labels: the entropy's targets: `true`, or `sampled` from the model's own softmax at each step.
+        method: what takes the steps. With `adamw` each step shrinks the weights by 2 γ times the rate, beside the
+            gradient's own step; with the others γ‖θ‖² is part of the loss.
         anneal: the share of the strength that is left at the end; it falls to it over the second half.
         seed: what batches and labels are drawn from.
         member: `a` or `b`, which draws its own.
@@ -42,18 +46,19 @@ class Adam:
     targets: Tensor
     batch: int | None = None
     labels: Literal["true", "sampled"] = "true"
+    method: Method = "adam"
     anneal: float = 1.0
     seed: int = 0
     member: str = "a"
 
-    def begin(self, model: nn.Module) -> RunningAdam:
+    def begin(self, model: nn.Module) -> RunningMinibatch:
         """Returns it, running."""
-        return RunningAdam(self, model)
+        return RunningMinibatch(self, model)
 
     def strength(self, step: int) -> float:
         """Returns the strength at a step.
 
-        >>> stage = Adam(100, 0.1, EntropicLoss(1.0), lambda o, t: o, torch.ones(1), torch.ones(1), anneal=0.1)
+        >>> stage = Minibatch(100, 0.1, EntropicLoss(1.0), lambda o, t: o, torch.ones(1), torch.ones(1), anneal=0.1)
         >>> [round(stage.strength(step), 3) for step in (0, 50, 75, 100)]
         [1.0, 1.0, 0.55, 0.1]
         """
@@ -61,14 +66,16 @@ class Adam:
         return self.objective.strength * (1 - late * (1 - self.anneal))
 
 
-class RunningAdam:
-    """Adam at work."""
+class RunningMinibatch:
+    """A stage at work."""
 
-    def __init__(self, stage: Adam, model: nn.Module) -> None:
+    def __init__(self, stage: Minibatch, model: nn.Module) -> None:
         self._stage, self._model = stage, model
         self._all = Problem(model, stage.loss, stage.inputs, stage.targets)
         self._parameters = list(self._all.parameters.values())
-        self._optimizer = torch.optim.Adam(self._parameters, lr=stage.rate)
+        self._objective, self._optimizer = stage.objective, _optimizer(stage, self._parameters)
+        if stage.method == "adamw":
+            self._objective = replace(stage.objective, decay=0.0)
 
     def advance(self, first: int, count: int) -> float:
         """Takes `count` steps."""
@@ -84,7 +91,7 @@ class RunningAdam:
                     drawn = sampled_labels(self._model(problem.inputs), random)
                 problem = replace(problem, penalty_targets=drawn)
             self._optimizer.param_groups[0]["lr"] = stage.rate * (1 + math.cos(math.pi * number / stage.steps)) / 2
-            value = replace(stage.objective, strength=stage.strength(number)).backward(problem)
+            value = replace(self._objective, strength=stage.strength(number)).backward(problem)
             if not math.isfinite(value.total):
                 raise NotFiniteError(number + 1)
             self._optimizer.step()
@@ -94,10 +101,16 @@ class RunningAdam:
         return loss
 
     def state(self) -> Mapping[str, Any]:
-        """Returns the moments by the parameter's number."""
+        """Returns the moments, if the method has any, by the parameter's number."""
         return {str(i): dict(self._optimizer.state[p]) for i, p in enumerate(self._parameters)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Takes up such a state."""
         for i, parameter in enumerate(self._parameters):
             self._optimizer.state[parameter].update(state[str(i)])
+
+
+def _optimizer(stage: Minibatch, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    if stage.method == "adamw":
+        return torch.optim.AdamW(parameters, lr=stage.rate, weight_decay=2 * stage.objective.decay)
+    return (torch.optim.Adam if stage.method == "adam" else torch.optim.SGD)(parameters, lr=stage.rate)

@@ -1,0 +1,72 @@
+"""The groups that Unicode sorts emoji into, for those of the probe set `emoji`.
+
+Groups are those of Unicode's emoji-test.txt, version 15.1 (Unicode License v3). The four flags are too few to learn
+from, and emoji of later versions have no group here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+# First and last code point of runs in the probe set's own order, in hexadecimal: no emoji of the set lies in a run that
+# is not of the run's group.
+_RUNS: Mapping[str, str] = {
+    "smileys": (
+        "1F479-1F47B 1F47D-1F480 1F48B-1F48C 1F493-1F49F 1F4A2 1F4A5-1F4A6 1F4A8-1F4A9 1F4AB-1F4AD 1F4AF 1F5A4 "
+        "1F600-1F644 1F648-1F64A 1F90D-1F90E 1F910-1F917 1F920-1F925 1F927-1F92F 1F970-1F976 1F978-1F97A 1F9D0 "
+        "1F9E1 1FA75-1FA77 1FAE0-1FAE5 1FAE8"
+    ),
+    "people": (
+        "270A-270B 1F385 1F3C2-1F3C4 1F3C7 1F3CA 1F440-1F450 1F463-1F478 1F47C 1F481-1F483 1F485-1F487 1F48F "
+        "1F491 1F4AA 1F57A-1F596 1F645-1F647 1F64B-1F64F 1F6A3 1F6B4-1F6B6 1F6C0 1F6CC 1F90C 1F90F 1F918-1F91F "
+        "1F926 1F930-1F93E 1F977 1F9B4-1F9B9 1F9BB 1F9BE-1F9BF 1F9CC-1F9CF 1F9D1-1F9E0 1FAC0-1FAC5 1FAE6 "
+        "1FAF0-1FAF8"
+    ),
+    "nature": (
+        "1F331-1F33C 1F33E-1F344 1F400-1F43E 1F490 1F4AE 1F940 1F981-1F98F 1F992-1F99D 1F99F-1F9A9 1F9AB-1F9AE "
+        "1FAB0-1FAB4 1FAB6-1FABD 1FABF 1FACE-1FACF"
+    ),
+    "food": (
+        "2615 1F32D-1F330 1F33D 1F345-1F37F 1F382 1F3FA 1F52A 1F942-1F944 1F950-1F96F 1F980 1F990-1F991 1F99E "
+        "1F9AA 1F9C0-1F9CB 1FAD0-1FADB"
+    ),
+    "travel": (
+        "231A-231B 23F0-23F3 2614 2693-26A1 26C4-26C5 26EA-26F2 26F5-26FD 2B50 1F300-1F320 1F3A0-1F3A2 1F3AA "
+        "1F3E0-1F3E6 1F3E8-1F3ED 1F3EF-1F3F0 1F488 1F492 1F4A7 1F4BA 1F525 1F54B-1F54D 1F550-1F567 1F5FB-1F5FE "
+        "1F680-1F6A2 1F6A4-1F6A8 1F6B2 1F6D1 1F6D5-1F6D6 1F6DD-1F6F6 1F6F8-1F6FC 1F9BC-1F9BD 1F9ED 1F9F1 1F9F3 "
+        "1FA82 1FA90 1FAA8 1FAB5"
+    ),
+    "activities": (
+        "26BD-26BE 26F3 2728 1F004-1F0CF 1F380-1F381 1F383-1F384 1F386-1F38B 1F38D-1F391 1F3A3 1F3A8 1F3AB "
+        "1F3AD-1F3B4 1F3BD-1F3C0 1F3C5-1F3C6 1F3C8-1F3C9 1F3CF-1F3D3 1F3F8 1F52B 1F52E 1F6F7 1F93F 1F945-1F94F "
+        "1F9E7-1F9E9 1F9F5-1F9F6 1F9F8 1FA80-1FA81 1FA84-1FA86 1FAA1-1FAA2 1FAA9"
+    ),
+    "objects": (
+        "1F392-1F393 1F3A4-1F3A5 1F3A7 1F3A9 1F3AC 1F3B5-1F3BC 1F3EE 1F3F9 1F451-1F462 1F484 1F489-1F48A "
+        "1F48D-1F48E 1F4A1 1F4A3 1F4B0 1F4B3-1F4B9 1F4BB-1F4DA 1F4DC-1F4F2 1F4F7-1F4FF 1F507-1F517 1F526-1F529 "
+        "1F52C-1F52D 1F5FF 1F6AA 1F6AC 1F6BD 1F6BF 1F6C1 1F6D2 1F6D7 1F941 1F97B-1F97F 1F9AF 1F9BA 1F9E2-1F9E6 "
+        "1F9EA-1F9EC 1F9EE-1F9F0 1F9F2 1F9F4 1F9F7 1F9F9-1FA74 1FA78-1FA7C 1FA83 1FA87-1FA88 1FA91-1FAA0 "
+        "1FAA3-1FAA7 1FAAA-1FAAE 1FAE7"
+    ),
+    "symbols": (
+        "23E9-23EC 25FD-25FE 2648-267F 26AA-26AB 26CE-26D4 2705 274C-2B1C 2B55 1F18E-1F251 1F3A6 1F3E7 1F4A0 "
+        "1F4B1-1F4B2 1F4DB 1F4F3-1F4F6 1F500-1F506 1F518-1F524 1F52F-1F53D 1F54E 1F6AB 1F6AD-1F6B1 1F6B3 "
+        "1F6B7-1F6BC 1F6BE 1F6C2-1F6C5 1F6D0 1F6DC 1F7E0-1F7F0 1FAAF"
+    ),
+}
+GROUPS: tuple[str, ...] = tuple(_RUNS)
+
+
+def group_of(item: str) -> str | None:
+    """Returns the group of an item of the probe set, or None.
+
+    >>> group_of("U+1F600"), group_of("U+1F6A9")
+    ('smileys', None)
+    """
+    point = int(item.removeprefix("U+"), 16)
+    for group, runs in _RUNS.items():
+        for run in runs.split():
+            first, _, last = run.partition("-")
+            if int(first, 16) <= point <= int(last or first, 16):
+                return group
+    return None
