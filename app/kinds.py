@@ -61,7 +61,7 @@ def chores(settings: Settings, database: Database) -> Callable[[Ledger], Sequenc
             Chore("forget jobs", _HOUR, lambda: forget_jobs(database, kept)),
             Chore("forget answers", _HOUR, lambda: forget_answers(database)),
             Chore("forget uploads", _HOUR, lambda: forget_uploads(settings, database, kept)),
-            Chore("forget previews", _HOUR, lambda: forget_previews(settings, kept)),
+            Chore("forget previews", _HOUR, lambda: forget_previews(settings.data_dir, kept)),
             Chore("clear uploads", _HOUR, lambda: clear_uploads(settings, database)),
         )
 

@@ -12,7 +12,6 @@ from types import FrameType
 
 import structlog
 import uvicorn
-from anyio import CapacityLimiter
 from fastapi import FastAPI
 
 from alignment.errors import RequestError, WorkError
@@ -22,9 +21,11 @@ from app.api.middleware import install
 from app.api.state import State
 from app.comparisons import router as comparisons
 from app.jobs import Engine, Ledger
+from app.jobs.executor import Executor, LocalExecutor
 from app.kinds import handlers
 from app.models import router as models
 from app.probes import router as probes
+from app.probes.reader import PRELOAD, Reader
 from app.schedules import router as schedules
 from app.scoring import catalogue
 from app.settings import Settings, read_secret
@@ -39,7 +40,6 @@ from app.web import page
 from app.webhooks import router as webhooks
 
 _LOG = structlog.get_logger("accord.api")
-_MOST_READ = 2  # probe sets that are read at once: each is in memory meanwhile
 _DESCRIPTION = """Measures how alike two neural networks represent the world.
 
 Register two models and a probe set, post a comparison, follow its progress, read the layer-by-layer scores, each held
@@ -47,12 +47,13 @@ against chance. Errors are RFC 9457 problem documents; lists are paged by cursor
 be sent again."""
 
 
-def create_app(settings: Settings, database: Database) -> FastAPI:
+def create_app(settings: Settings, database: Database, executor: Executor | None = None) -> FastAPI:
     """Returns the application over a migrated database.
 
     Args:
         settings: what the operator set.
         database: the database; the caller closes it.
+        executor: where probe sets are read; unset is in processes of this machine.
     """
     state = State(settings, database, Ledger(database, Engine(database), handlers()))
 
@@ -63,6 +64,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
         _LOG.info("api ready")
         yield
         app.state.closing = True  # streams of events end, so that the server can
+        app.state.reader.close()
         state.ledger.engine.close()
 
     app = FastAPI(
@@ -79,7 +81,7 @@ def create_app(settings: Settings, database: Database) -> FastAPI:
     app.state.rate = RateLimiter(settings.rate_limit)
     app.state.requests = Requests()
     app.state.closing = False
-    app.state.reading = CapacityLimiter(_MOST_READ)
+    app.state.reader = Reader(settings, executor or LocalExecutor(PRELOAD))
     errors.install(app)
     install(app, settings)
     for router in (

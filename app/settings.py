@@ -59,6 +59,11 @@ class Settings(BaseSettings):
     )
     max_body_mib: int = Field(4, ge=1, description="MiB that a JSON request may have")
     max_upload_mib: int = Field(2048, ge=1, description="MiB that an uploaded file may have")
+    max_reading_mib: int = Field(
+        4096,
+        ge=256,
+        description="MiB of memory that reading a probe set may take; two are read at once, beside the API",
+    )
     max_samples: int = Field(100_000, ge=2, description="items that a request may ask for")
     max_layers: int = Field(256, ge=1, description="layers of a side that a request may name")
     max_metrics: int = Field(32, ge=1, description="metrics that a request may ask for")

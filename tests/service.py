@@ -1,6 +1,7 @@
 """The service in this process, for tests: a client of the real application, and jobs done one after the other."""
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,51 @@ from fastapi.testclient import TestClient
 
 from app.jobs import Context, Done, Part
 from app.jobs.child import FINAL, _explain
+from app.jobs.executor import Order, Run
 from app.main import create_app
 from app.settings import Settings
 from app.storage import Database
 from app.storage.tables import jobs
 from app.worker import for_work
+
+
+class Inline:
+    """An executor that does all at once, here: no process is started, and nothing of its own memory is limited."""
+
+    def start(self, order: Order) -> Run:
+        return Said(*_said(order))
+
+    def warm(self) -> None:
+        pass
+
+
+class Said:
+    """Work that has ended, and what it said."""
+
+    fate = "status 0"
+
+    def __init__(self, *messages: Mapping[str, Any]) -> None:
+        self._messages = list(messages)
+
+    def poll(self, seconds: float) -> Mapping[str, Any] | None:
+        if not self._messages:
+            raise EOFError
+        return self._messages.pop(0)
+
+    def kill(self) -> None:
+        pass
+
+
+def _said(order: Order) -> list[Mapping[str, Any]]:
+    module, _, name = order.work.partition(":")
+    try:
+        done = getattr(importlib.import_module(module), name)(
+            order.payload, Context(order.device, order.settings, lambda *_: None)
+        )
+    except Exception as error:
+        kind, detail = _explain(error)
+        return [{"error": {"kind": kind, "stage": None, "model": None, "detail": detail}}]
+    return [{"done": done.result}]
 
 
 @dataclass
@@ -59,7 +100,7 @@ class Service:
 def serve(folder: Path, database: Database, **settings: Any) -> Service:
     """Returns the service over a migrated database; use its client as a context."""
     made = Settings(data_dir=folder / "data", cache_dir=folder / "cache", _env_file=None, **settings)
-    app = create_app(made, database)
+    app = create_app(made, database, Inline())
     return Service(
         made,
         database,

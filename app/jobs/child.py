@@ -8,6 +8,7 @@ import json
 import multiprocessing
 import multiprocessing.process
 import os
+import resource
 import signal
 import threading
 import time
@@ -40,6 +41,9 @@ def main(pipe: Connection, order: bytes) -> None:
 
     context = Context(asked["device"], asked["settings"], progress)
     try:
+        if asked["memory"]:
+            # Of data, not of address space: what files and libraries are mapped to costs nothing yet.
+            resource.setrlimit(resource.RLIMIT_DATA, (asked["memory"], asked["memory"]))
         if asked["threads"]:
             import torch
 

@@ -38,6 +38,7 @@ class Order:
         device: the device that is its own.
         settings: what it may know of the settings, plain JSON.
         threads: CPU threads; 0 leaves it to torch.
+        memory: bytes that it may take; 0 sets no limit.
     """
 
     work: str
@@ -45,6 +46,7 @@ class Order:
     device: str
     settings: Mapping[str, Any]
     threads: int = 0
+    memory: int = 0
 
 
 class Run(Protocol):

@@ -15,7 +15,6 @@ from PIL import Image
 from alignment.errors import ProbeError
 from alignment.probes import ImageItem, ProbeSet
 from app.probes.schemas import Preview, PreviewItem, View
-from app.settings import Settings
 
 MOST = 50  # items that are kept to be shown
 _TEXT, _VALUES, _SIDE = 1000, 8, 96
@@ -26,9 +25,9 @@ def make(probe: ProbeSet) -> Preview:
     return Preview(items=[_item(probe, row) for row in range(min(MOST, len(probe)))])
 
 
-def keep(settings: Settings, sha256: str, preview: Preview) -> None:
+def keep(data_dir: Path, sha256: str, preview: Preview) -> None:
     """Keeps a preview, whole or not at all; two at once keep the same."""
-    path = _path(settings, sha256)
+    path = _path(data_dir, sha256)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, draft = tempfile.mkstemp(dir=path.parent)
     with os.fdopen(handle, "w") as file:
@@ -36,18 +35,18 @@ def keep(settings: Settings, sha256: str, preview: Preview) -> None:
     Path(draft).replace(path)
 
 
-def kept(settings: Settings, sha256: str) -> Preview | None:
+def kept(data_dir: Path, sha256: str) -> Preview | None:
     """Returns the preview that was kept; None if there is none."""
     try:
-        return Preview.model_validate_json(_path(settings, sha256).read_bytes())
+        return Preview.model_validate_json(_path(data_dir, sha256).read_bytes())
     except FileNotFoundError:
         return None
 
 
-def forget(settings: Settings, seconds: float) -> int:
+def forget(data_dir: Path, seconds: float) -> int:
     """Deletes previews that were made so long ago; returns how many. One that is asked for again is made anew."""
     gone = 0
-    for path in _path(settings, "").parent.glob("*"):
+    for path in _path(data_dir, "").parent.glob("*"):
         with suppress(FileNotFoundError):  # another worker was faster
             if path.stat().st_mtime < time.time() - seconds:
                 path.unlink()
@@ -55,8 +54,8 @@ def forget(settings: Settings, seconds: float) -> int:
     return gone
 
 
-def _path(settings: Settings, sha256: str) -> Path:
-    return settings.data_dir.absolute() / "previews" / f"{sha256}.json"
+def _path(data_dir: Path, sha256: str) -> Path:
+    return data_dir.absolute() / "previews" / f"{sha256}.json"
 
 
 def _item(probe: ProbeSet, row: int) -> PreviewItem:

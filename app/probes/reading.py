@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from alignment.errors import ProbeError
 from alignment.probes import ProbeSet, load_probe
+from app.jobs import Context, Done
+from app.probes import preview
 
 # Pixels that are decoded to see whether images are whole, some seconds' worth. The job decodes every image before any
 # model runs.
@@ -37,11 +40,42 @@ class Facts:
         return cls(probe.kind, len(probe), probe.sha256)
 
 
-def read(path: Path, name: str, columns: Mapping[str, str]) -> ProbeSet:
-    """Returns the probe set in a file.
+def look(payload: Mapping[str, Any], context: Context) -> Done:
+    """Returns the facts of the probe set that a payload names, and keeps its preview: the work of a child process.
 
     Args:
-        path: where it is; it is not in any error.
+        payload: `reference`, `columns` and `name`, which errors call it.
+        context: whose settings say where previews are kept.
+
+    Raises:
+        ProbeError: if it cannot be read, one of its first images is broken, or there is too little memory for it.
+    """
+    try:
+        probe = read(payload["reference"], payload["name"], payload["columns"])
+        facts = Facts.of(probe)
+        preview.keep(Path(context.settings["data_dir"]), facts.sha256, preview.make(probe))
+    except (MemoryError, ProbeError) as error:
+        if not _lacks_memory(error):
+            raise
+        raise ProbeError(
+            f"{payload['name']!r} takes more than {context.settings['reading_mib']} MiB of memory to be read; send "
+            "fewer or smaller items, or ask the operator to raise ACCORD_MAX_READING_MIB"
+        ) from error
+    return Done(vars(facts))
+
+
+def _lacks_memory(error: BaseException | None) -> bool:
+    """Whether it is, or is because of, too little memory: a reader takes that for a file that is broken."""
+    while error is not None and not isinstance(error, MemoryError):
+        error = error.__cause__
+    return error is not None
+
+
+def read(reference: str, name: str, columns: Mapping[str, str]) -> ProbeSet:
+    """Returns the probe set of a reference.
+
+    Args:
+        reference: what `alignment` calls it; of a file its path, which is not in any error.
         name: what errors call it.
         columns: what it calls its columns, where that is not their own name.
 
@@ -49,14 +83,17 @@ def read(path: Path, name: str, columns: Mapping[str, str]) -> ProbeSet:
         ProbeError: if it cannot be read, or one of its first images is broken.
     """
     try:
-        probe = load_probe(str(path), columns=columns, name=name)
+        probe = load_probe(reference, columns=columns, name=name)
         pixels = 0
         for image in probe.images or ():
             pixels += math.prod(image.open().size)
             if pixels > _MOST_PIXELS:
                 break
     except ProbeError as error:
-        raise ProbeError(str(error).replace(str(path), name).replace(str(path.parent), "…")) from error
+        path = Path(reference)
+        if not path.is_absolute():  # no file's
+            raise
+        raise ProbeError(str(error).replace(reference, name).replace(str(path.parent), "…")) from error
     return probe
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
-from anyio import CapacityLimiter, to_thread
 from fastapi import Response
 from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
@@ -16,28 +14,25 @@ from alignment.errors import RequestError
 from app.api.body import check
 from app.api.once import Answer, Once
 from app.api.state import State
-from app.probes import preview
-from app.probes.reading import BUILTIN, Facts, builtin_facts, read
+from app.probes.reader import Reader
+from app.probes.reading import BUILTIN, Facts, builtin_facts
 from app.probes.schemas import HuggingFaceProbe, NewForm, NewProbe, Probe, UploadedProbe
 from app.probes.service import register
 from app.problems import invalid
-from app.settings import Settings
 from app.teams.principal import Principal, require_admin
 from app.uploads import service as uploads
 from app.uploads.files import path_of
 from app.uploads.receive import Received
 
 
-async def from_source(
-    state: State, principal: Principal, once: Once, reading: CapacityLimiter, new: NewProbe
-) -> Response:
+async def from_source(state: State, principal: Principal, once: Once, reader: Reader, new: NewProbe) -> Response:
     """Registers the probe set that a request's source names.
 
     Args:
         state: of the application.
         principal: who asks.
         once: whether it was asked for before.
-        reading: how many sets may be read at once; they are held in memory.
+        reader: reads it.
         new: what is asked for.
 
     Raises:
@@ -54,14 +49,12 @@ async def from_source(
         require_admin(principal, "sharing a probe set with every team")
     if isinstance(source, UploadedProbe):
         row = await run_in_threadpool(_upload, state, principal, source.upload)
-        path, name = path_of(state.settings, row), str(row["filename"])
-        reference = str(path)
-        facts = await _look(
-            reading, "/source/upload", lambda: _read(state.settings, path, name, source.columns.named())
-        )
+        reference, name = str(path_of(state.settings, row)), str(row["filename"])
+        looking = reader.look(principal.team, reference, name, source.columns.named())
+        facts = await _at("/source/upload", looking)
     else:
         reference = BUILTIN + source.id
-        facts = await _look(reading, "/source/id", lambda: builtin_facts(source.id))
+        facts = await _at("/source/id", run_in_threadpool(builtin_facts, source.id))
 
     def step(connection: Connection) -> Answer:
         if isinstance(source, UploadedProbe):  # which must still be there
@@ -71,16 +64,14 @@ async def from_source(
     return await run_in_threadpool(once.answer, principal.team, step)
 
 
-async def from_form(
-    state: State, principal: Principal, once: Once, reading: CapacityLimiter, form: Received
-) -> Response:
+async def from_form(state: State, principal: Principal, once: Once, reader: Reader, form: Received) -> Response:
     """Registers the probe set in a form's file, which becomes an upload of the team.
 
     Args:
         state: of the application.
         principal: who asks.
         once: whether it was asked for before.
-        reading: how many sets may be read at once.
+        reader: reads it.
         form: the form.
 
     Raises:
@@ -91,7 +82,7 @@ async def from_form(
     if new.shared:
         require_admin(principal, "sharing a probe set with every team")
     columns = new.source.columns.named() if isinstance(new.source, UploadedProbe) else {}
-    facts = await _look(reading, "/file", lambda: _read(state.settings, draft.path, draft.filename, columns))
+    facts = await _at("/file", reader.look(principal.team, str(draft.path), draft.filename, columns))
 
     def step(connection: Connection) -> Answer:
         uploads.enter(state, connection, principal, draft)
@@ -112,18 +103,12 @@ def _upload(state: State, principal: Principal, upload_id: str) -> Any:
         return uploads.get(connection, principal, upload_id, "/source/upload")
 
 
-async def _look(reading: CapacityLimiter, pointer: str, look: Callable[[], Facts]) -> Facts:
+async def _at(pointer: str, looking: Awaitable[Facts]) -> Facts:
+    """Returns what is found; an error points at the field that named what was looked at."""
     try:
-        return await to_thread.run_sync(look, limiter=reading)
+        return await looking
     except RequestError as error:
         raise invalid(pointer, str(error)) from error
-
-
-def _read(settings: Settings, path: Path, name: str, columns: Mapping[str, str]) -> Facts:
-    probe = read(path, name, columns)
-    facts = Facts.of(probe)
-    preview.keep(settings, facts.sha256, preview.make(probe))
-    return facts
 
 
 def _new(fields: Mapping[str, str], upload_id: str) -> NewProbe:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from anyio import CapacityLimiter
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
+from sqlalchemy import RowMapping
+from starlette.concurrency import run_in_threadpool
 
-from alignment.probes import load_probe
 from app.api.body import read
 from app.api.errors import document
 from app.api.inline import schema
@@ -16,12 +16,13 @@ from app.api.once import DoOnce
 from app.api.pages import Cursor, Limit, Page, page
 from app.api.state import AppState, State
 from app.probes import preview as previews
+from app.probes.reader import AppReader
 from app.probes.registration import from_form, from_source
 from app.probes.schemas import Modality, NewForm, NewProbe, Preview, Probe
 from app.probes.service import PROBES
 from app.problems import Problem
 from app.storage.tables import probes, teams
-from app.teams.principal import Reader, Runner
+from app.teams.principal import Principal, Reader, Runner
 from app.uploads.receive import receive
 from app.uploads.schemas import FILE
 
@@ -39,11 +40,6 @@ _BODY: dict[str, Any] = {
 }
 
 
-def _reading(request: Request) -> CapacityLimiter:
-    limiter: CapacityLimiter = request.app.state.reading
-    return limiter
-
-
 @router.post(
     "",
     status_code=201,
@@ -57,7 +53,7 @@ async def register(
     state: AppState,
     principal: Runner,
     once: DoOnce,
-    reading: Annotated[CapacityLimiter, Depends(_reading)],
+    reader: AppReader,
 ) -> Response:
     """Gives a set of items a name: a built-in one, an upload, or the file in a form, which becomes an upload.
 
@@ -66,10 +62,10 @@ async def register(
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
         async with receive(state, principal, request, tuple(NewForm.model_fields)) as form:
-            return await from_form(state, principal, once, reading, form)
+            return await from_form(state, principal, once, reader, form)
     if kind != "application/json":
         raise Problem(415, "send JSON as application/json, or a form with `file` and `name` as multipart/form-data")
-    return await from_source(state, principal, once, reading, await read(request, NewProbe))
+    return await from_source(state, principal, once, reader, await read(request, NewProbe))
 
 
 @router.get("", summary="List probe sets")
@@ -100,24 +96,28 @@ def one(probe_id: ProbeId, state: AppState, principal: Reader) -> Probe:
         return Probe.of(PROBES.get(connection, principal, probe_id))
 
 
-@router.get("/{id}/preview", summary="A probe set's first items")
-def preview(
+@router.get("/{id}/preview", summary="A probe set's first items", responses=document(409))
+async def preview(
     probe_id: ProbeId,
     state: AppState,
     principal: Reader,
+    reader: AppReader,
     limit: Annotated[int, Query(ge=1, le=previews.MOST, description="how many items at most", examples=[10])] = 10,
 ) -> Preview:
     """The first items, with thumbnails of images and the beginnings of vectors."""
-    with state.database.read() as connection:
-        row = PROBES.get(connection, principal, probe_id)
-    found = previews.kept(state.settings, row["sha256"]) or _made(state, row)
+    row, found = await run_in_threadpool(_kept, state, principal, probe_id)
+    if found is None:
+        await reader.look(principal.team, row["reference"], row["name"], row["columns"])
+        row, found = await run_in_threadpool(_kept, state, principal, probe_id)
+    if found is None:
+        raise Problem(409, "the set holds other items than when it was registered; register it anew")
     return Preview(items=found.items[:limit])
 
 
-def _made(state: State, row: Any) -> Preview:
-    made = previews.make(load_probe(row["reference"], columns=row["columns"], name=row["name"]))
-    previews.keep(state.settings, row["sha256"], made)
-    return made
+def _kept(state: State, principal: Principal, probe_id: str) -> tuple[RowMapping, Preview | None]:
+    with state.database.read() as connection:
+        row = PROBES.get(connection, principal, probe_id)
+    return row, previews.kept(state.settings.data_dir, row["sha256"])
 
 
 @router.delete("/{id}", status_code=204, summary="Delete a probe set")

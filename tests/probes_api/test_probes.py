@@ -265,9 +265,9 @@ def test_a_preview_that_was_not_kept_is_made_anew(service: Service) -> None:
 def test_an_old_preview_is_forgotten_and_made_anew(service: Service) -> None:
     where = f"/v1/probes/{form(service).json()['id']}/preview"
     shown = service.client.get(where).json()
-    assert forget(service.settings, 3600.0) == 0
-    assert forget(service.settings, -1.0) == 1
-    assert forget(service.settings, -1.0) == 0
+    assert forget(service.settings.data_dir, 3600.0) == 0
+    assert forget(service.settings.data_dir, -1.0) == 1
+    assert forget(service.settings.data_dir, -1.0) == 0
     assert service.client.get(where).json() == shown
 
 
