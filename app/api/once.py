@@ -7,12 +7,13 @@ import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 import sqlalchemy as sa
 from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel
 from sqlalchemy import Connection
+from sqlalchemy.sql.dml import ReturningInsert
 
 from app.api.state import AppState, State
 from app.problems import Problem
@@ -70,13 +71,9 @@ class Once:
         database = self.state.database
         digest = hashlib.sha256(f"{self.digest} {content}".encode()).hexdigest()
         ours = (idempotency.c.team_id == team, idempotency.c.key == key)
-        connection.execute(idempotency.delete().where(*ours, idempotency.c.created_at < database.now() - KEPT_SECONDS))
         # Who comes second waits here until the first has ended.
         entered = connection.execute(
-            database.insert(idempotency)
-            .values(team_id=team, key=key, digest=digest, status=0, headers={}, body="", created_at=database.now())
-            .on_conflict_do_nothing()
-            .returning(idempotency.c.key)
+            database.prepared(_enter), {"team_id": team, "key": key, "digest": digest, "status": 0, "body": ""}
         ).first()
         if entered is None:
             row = connection.execute(sa.select(idempotency).where(*ours)).mappings().one()
@@ -92,6 +89,17 @@ class Once:
             .values(status=made.status, headers=dict(made.headers), body=bytes(response.body).decode())
         )
         return response
+
+
+def _enter(database: Database) -> ReturningInsert[Any]:
+    """The entry of a key that is new, or whose answer is too old to be given again."""
+    entry = database.insert(idempotency).values(headers={}, created_at=database.now())
+    entered: ReturningInsert[Any] = entry.on_conflict_do_update(
+        index_elements=["team_id", "key"],
+        set_={name: entry.excluded[name] for name in ("digest", "status", "headers", "body", "created_at")},
+        where=idempotency.c.created_at < database.now() - KEPT_SECONDS,
+    ).returning(idempotency.c.key)
+    return entered
 
 
 def forget(database: Database) -> int:

@@ -27,7 +27,7 @@ class State:
     ledger: Ledger
 
 
-def state_of(request: Request) -> State:
+async def state_of(request: Request) -> State:  # not for its waiting: what is no coroutine is given a thread
     """Returns the state of the application that a request came to."""
     return cast(State, request.app.state.accord)
 

@@ -11,7 +11,7 @@ from alignment.metrics import MetricChoice
 from app.api.state import State
 from app.comparisons.schemas import NewComparison
 from app.jobs import NewJob
-from app.models.service import find as find_model
+from app.models.service import find_all as find_models
 from app.probes.service import find as find_probe
 from app.scoring import choices
 from app.settings import Settings
@@ -42,8 +42,8 @@ def create(state: State, connection: Connection, principal: Principal, body: New
     metrics = check(body, state.settings)
     choices.check_room(state, connection, principal.team)
     probe = find_probe(connection, principal, body.probe, "/probe")
-    a = find_model(connection, principal, body.model_a, "/model_a")
-    b = a if body.model_b == body.model_a else find_model(connection, principal, body.model_b, "/model_b")
+    models = find_models(connection, principal, [(body.model_a, "/model_a"), (body.model_b, "/model_b")])
+    a, b = models[body.model_a], models[body.model_b]
     choices.check_items(metrics, body, probe)
     for name, model in (("a", a), ("b", b)):
         at = (f"/model_{name}", f"/layers/{name}", f"/pooling/{name}")

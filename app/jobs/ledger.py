@@ -20,13 +20,14 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
+from sqlalchemy.sql.dml import ReturningInsert
 
 from app.jobs.engine import Engine
 from app.jobs.handler import FIGURES, Handlers, Part, Queue
 from app.jobs.parts import Parts
-from app.jobs.rows import LIVE, Rows
+from app.jobs.rows import Rows
 from app.storage import Database, new_id
-from app.storage.tables import job_models, jobs, results, workers
+from app.storage.tables import LIVE_SQL, job_models, jobs, results, workers
 
 _MOST_PARKS = 16  # how often a job may find that a part is missing; a store that loses them would have it ask for ever
 
@@ -93,31 +94,21 @@ class Ledger:
 
     def submit(self, connection: Connection, new: NewJob) -> RowMapping:
         """Makes a job and puts it into the queue, in the caller's transaction; returns its row."""
-        job_id = new_id(new.kind)
-        row = (
-            connection.execute(
-                jobs.insert()
-                .values(
-                    id=job_id,
-                    kind=new.kind,
-                    team_id=new.team,
-                    queue=new.queue,
-                    priority=new.priority,
-                    state="queued",
-                    request=new.request,
-                    payload=new.payload,
-                    webhook_url=new.webhook_url,
-                    created_at=self.database.now(),
-                )
-                .returning(*jobs.c)
-            )
-            .mappings()
-            .one()
-        )
+        values = {
+            "id": new_id(new.kind),
+            "kind": new.kind,
+            "team_id": new.team,
+            "queue": new.queue,
+            "priority": new.priority,
+            "request": new.request,
+            "payload": new.payload,
+            "webhook_url": new.webhook_url,
+        }
+        row = connection.execute(self.database.prepared(_new), values).mappings().one()
         if new.models:
             distinct = dict.fromkeys(new.models)
-            connection.execute(job_models.insert(), [{"job_id": job_id, "model_id": model} for model in distinct])
-        self._rows.enqueue(connection, row)
+            connection.execute(_NAMES, [{"job_id": row["id"], "model_id": model} for model in distinct])
+        self._rows.put(connection, row, row["dispatches"])
         return row
 
     def cancel(self, connection: Connection, job_id: str) -> bool:
@@ -130,10 +121,11 @@ class Ledger:
 
     def live(self, connection: Connection, team: str) -> int:
         """Returns how many of a team's jobs have not ended, its shared parts not counted."""
-        asked = sa.select(sa.func.count()).where(
-            jobs.c.state.in_(LIVE), jobs.c.team_id == team, jobs.c.content.is_(None)
-        )
-        return int(connection.execute(asked).scalar_one())
+        return int(connection.execute(_LIVE, {"team": team}).scalar_one())
+
+    def has_room(self, connection: Connection, team: str, most: int) -> bool:
+        """Returns whether a team has fewer jobs that have not ended than so many; counts no further."""
+        return int(connection.execute(_FEW, {"team": team, "most": most}).scalar_one()) < most
 
     # -- by workers ---------------------------------------------------------------------------------------------------
 
@@ -336,8 +328,18 @@ class Ledger:
         return count
 
 
+_OWN = sa.select(jobs.c.id).where(sa.text(LIVE_SQL), jobs.c.content.is_(None), jobs.c.team_id == sa.bindparam("team"))
+_LIVE = sa.select(sa.func.count()).select_from(_OWN.subquery())
+_FEW = sa.select(sa.func.count()).select_from(_OWN.limit(sa.bindparam("most", type_=sa.Integer)).subquery())
+_NAMES = job_models.insert()
 _ALIVE = sa.select(workers.c.id).where(workers.c.state == "alive")
 _QUEUED = (jobs.c.state == "queued", jobs.c.retry_at.is_(None))
+
+
+def _new(database: Database) -> ReturningInsert[Any]:
+    # Its entry in the queue is counted at once; what it was told of the work it is not told again.
+    values = {"state": "queued", "dispatches": 1, "created_at": database.now()}
+    return jobs.insert().values(values).returning(*(column for column in jobs.c if column is not jobs.c.payload))
 
 
 def _held(claim: Claim) -> tuple[Any, ...]:

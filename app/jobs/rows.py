@@ -65,6 +65,18 @@ class Rows:
         """
         dispatch = row["dispatches"] + 1
         connection.execute(jobs.update().where(jobs.c.id == row["id"]).values(dispatches=dispatch))
+        self.put(connection, row, dispatch, team=team, priority=priority)
+
+    def put(
+        self,
+        connection: Connection,
+        row: RowMapping,
+        dispatch: int,
+        *,
+        team: str | None = None,
+        priority: int | None = None,
+    ) -> None:
+        """Puts a job into the queue as an entry that its row counts already."""
         # What was in hand before goes ahead of its equals: it has waited its turn once.
         been = row["fence"] > 0 or row["parks"] > 0
         self.engine.enqueue(

@@ -57,8 +57,25 @@ def find(connection: Connection, principal: Principal, text: str, pointer: str |
     Raises:
         Problem: if this team sees none: 422 at `pointer`, or 404 without one.
     """
-    if not text.startswith(_BUILTIN):
-        return MODELS.find(connection, principal, text, pointer)
+    return find_all(connection, principal, [(text, pointer)])[text]
+
+
+def find_all(
+    connection: Connection, principal: Principal, named: Sequence[tuple[str, str | None]]
+) -> dict[str, RowMapping]:
+    """Returns the row of each of several models by what it is called; `named` has each text and its pointer.
+
+    Raises:
+        Problem: as `find`.
+    """
+    found = MODELS.find_all(connection, principal, [pair for pair in named if not pair[0].startswith(_BUILTIN)])
+    for text, pointer in named:
+        if text not in found:
+            found[text] = _builtin(connection, principal, text, pointer)
+    return found
+
+
+def _builtin(connection: Connection, principal: Principal, text: str, pointer: str | None) -> RowMapping:
     try:
         builtin = builtin_model(text.removeprefix(_BUILTIN))
     except RequestError as error:

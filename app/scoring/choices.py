@@ -138,7 +138,7 @@ def check_room(state: State, connection: Connection, team: str) -> None:
         Problem: 429.
     """
     most = state.settings.max_queued
-    if state.ledger.live(connection, team) >= most:
+    if not state.ledger.has_room(connection, team, most):
         raise Problem(
             429,
             f"this team has {most} comparisons, studies and trainings that have not ended; wait for some, or cancel "

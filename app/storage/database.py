@@ -7,22 +7,24 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from alignment.errors import WorkError
+from app.storage.connections import SQLITE_WAIT, make_engine
 from app.storage.ids import new_id
 from app.storage.tables import METADATA, cluster
 
 T = TypeVar("T")
+_MIGRATIONS = Path(__file__).parent / "migrations"
 _DEADLOCK_TRIES = 5
 _BROKEN_OFF = ("DeadlockDetected", "SerializationFailure")
-_SQLITE_WAIT = 30_000  # milliseconds that a writer waits for another's transaction
 _SQLITE_AWAY = {  # these may pass
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
@@ -34,13 +36,6 @@ _SQLITE_AWAY = {  # these may pass
     sqlite3.SQLITE_READONLY,
 }
 _MIGRATING, _ALONE = 4711042, 4711043  # advisory locks
-_POSTGRESQL = {  # a server that has vanished is noticed within half a minute, not after TCP's two hours
-    "connect_timeout": 5,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 30_000,
-}
 
 
 class Database:
@@ -55,15 +50,11 @@ class Database:
         self.url = url
         self.is_sqlite = url.startswith("sqlite")
         self._writing = threading.Lock()
-        if self.is_sqlite:
-            Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-            self.engine = sa.create_engine(url, pool_size=pool, max_overflow=20, connect_args={"timeout": 30})
-            event.listen(self.engine, "connect", _prepare_sqlite)
-            event.listen(self.engine, "begin", _begin_sqlite)
-        else:
-            self.engine = sa.create_engine(
-                url, pool_size=pool, max_overflow=20, pool_pre_ping=True, connect_args=_POSTGRESQL
-            )
+        self._prepared: dict[Callable[[Database], Any], Any] = {}
+        self.engine = make_engine(url, pool)
+        # On PostgreSQL's level of isolation each statement sees what was committed when it began, within a transaction
+        # or without; without, a read saves two round trips.
+        self._reading = self.engine if self.is_sqlite else self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -84,7 +75,7 @@ class Database:
         if not self.is_sqlite:
             yield
             return
-        if not self._writing.acquire(timeout=_SQLITE_WAIT / 1000):
+        if not self._writing.acquire(timeout=SQLITE_WAIT / 1000):
             raise sa.exc.TimeoutError("another transaction of this process takes too long")
         try:
             yield
@@ -93,8 +84,8 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Yields a connection that sees one consistent state and changes nothing."""
-        with self.engine.connect() as connection, connection.begin():
+        """Yields a connection that changes nothing; each statement sees one state, on SQLite all see the same."""
+        with self._reading.connect() as connection, connection.begin():
             yield connection
 
     def transact(self, step: Callable[[Connection], T]) -> T:
@@ -119,8 +110,15 @@ class Database:
     def now(self) -> sa.ColumnElement[float]:
         """Returns an expression for the seconds since 1970 by the database's clock, for use in statements."""
         if self.is_sqlite:  # on one machine, whose clock is ours
-            return sa.literal(time.time(), sa.Float)
+            return sa.bindparam("now", callable_=time.time, type_=sa.Float, unique=True)
         return sa.cast(sa.func.extract("epoch", sa.func.clock_timestamp()), sa.Float)
+
+    def prepared(self, make: Callable[[Database], T]) -> T:
+        """Returns a statement that is made once and executed often: to build one costs as much as to execute it."""
+        known = self._prepared.get(make)
+        if known is None:
+            known = self._prepared[make] = make(self)
+        return cast(T, known)
 
     def insert(self, table: sa.Table) -> Any:
         """Returns an INSERT that knows `on_conflict_do_nothing`; take its effect from RETURNING, not from a count."""
@@ -148,11 +146,15 @@ class Database:
 
     def is_migrated(self) -> bool:
         """Whether the tables are there and of this version."""
+        with self.read() as connection:
+            return revision_of(connection) == self._head
+
+    @cached_property
+    def _head(self) -> str | None:
+        """The migration that this version's tables are at; reading it imports every migration."""
         from alembic.script import ScriptDirectory
 
-        with self.read() as connection:
-            head = ScriptDirectory.from_config(_alembic(connection)).get_current_head()
-            return revision_of(connection) == head
+        return ScriptDirectory(str(_MIGRATIONS)).get_current_head()
 
     def cluster_id(self) -> str:
         """Returns who this database is; one that was made anew is another."""
@@ -205,24 +207,7 @@ def _alembic(connection: Connection) -> Any:
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = connection
     config.attributes["metadata"] = METADATA
     return config
-
-
-def _prepare_sqlite(connection: Any, _: Any) -> None:
-    # pysqlite begins transactions by itself, and late: it leaves that to us, in `_begin_sqlite`.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout={_SQLITE_WAIT}")
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")  # a commit that was answered survives the machine's fall too
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.close()
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # A transaction that reads first and writes later loses to one that wrote meanwhile; IMMEDIATE waits instead.
-    write = connection.get_execution_options().get("accord_write")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

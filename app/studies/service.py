@@ -16,7 +16,7 @@ from alignment.study.reference.scores import least_items
 from app.api.errors import pointer
 from app.api.state import State
 from app.jobs import NewJob
-from app.models.service import find as find_model
+from app.models.service import find_all as find_models
 from app.probes.service import find as find_probe
 from app.problems import invalid
 from app.scoring import choices
@@ -107,15 +107,13 @@ def shown(body: NewStudy, metrics: Sequence[MetricChoice], source: Mapping[str, 
 
 def _find_models(connection: Connection, principal: Principal, names: Sequence[str]) -> dict[str, RowMapping]:
     """Returns each model by what the request calls it."""
-    found: dict[str, RowMapping] = {}
+    found = find_models(connection, principal, [(name, f"/models/{place}") for place, name in enumerate(names)])
     called: dict[str, str] = {}
     for place, name in enumerate(names):
-        model = find_model(connection, principal, name, f"/models/{place}")
-        before = called.setdefault(model["id"], name)
+        before = called.setdefault(found[name]["id"], name)
         if before != name:
             raise invalid(f"/models/{place}", f"{name!r} and {before!r} are one model; a study takes each model once")
-        found[name] = model
-    return found
+    return {name: found[name] for name in names}
 
 
 def _called(what: str, key: str, models: Mapping[str, RowMapping]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Insert, select
 
 from app.storage import Database, new_id
 from app.storage.tables import audit
@@ -32,17 +32,21 @@ def record(
         detail: more, without secrets.
     """
     connection.execute(
-        audit.insert().values(
-            id=new_id("audit"),
-            at=database.now(),
-            team_id=principal.team,
-            key_id=principal.key,
-            action=action,
-            resource=resource,
-            request_id=structlog.contextvars.get_contextvars().get("request_id"),
-            detail=detail,
-        )
+        database.prepared(_note),
+        {
+            "id": new_id("audit"),
+            "team_id": principal.team,
+            "key_id": principal.key,
+            "action": action,
+            "resource": resource,
+            "request_id": structlog.contextvars.get_contextvars().get("request_id"),
+            "detail": detail,
+        },
     )
+
+
+def _note(database: Database) -> Insert:
+    return audit.insert().values(at=database.now())
 
 
 def require_author(connection: Connection, principal: Principal, kind: str, resource: str, what: str) -> None:

@@ -23,6 +23,12 @@ from app.storage.tables import audit, keys, teams
 DEFAULT_TEAM = "default"
 _MARK = "accord"
 _ID_LENGTH = 26
+_VALID = (
+    sa.select(keys.c.salt, keys.c.hash, keys.c.role, keys.c.team_id, teams.c.name)
+    .join(teams, teams.c.id == keys.c.team_id)
+    .where(keys.c.id == sa.bindparam("key"), keys.c.revoked_at.is_(None))
+)
+_LOCAL = sa.select(teams.c.id).where(teams.c.name == DEFAULT_TEAM, ~sa.exists().select_from(keys))
 
 
 @dataclass(frozen=True)
@@ -114,12 +120,7 @@ def authenticate(connection: Connection, key: str | None) -> Known | None:
     if parts is None:
         return None
     key_id, secret = parts
-    asked = (
-        sa.select(keys.c.salt, keys.c.hash, keys.c.role, keys.c.team_id, teams.c.name)
-        .join(teams, teams.c.id == keys.c.team_id)
-        .where(keys.c.id == key_id, keys.c.revoked_at.is_(None))
-    )
-    row = connection.execute(asked).mappings().one_or_none()
+    row = connection.execute(_VALID, {"key": key_id}).mappings().one_or_none()
     if row is None or not _is_right(row, secret):
         return None
     return Known(key_id, row["team_id"], row["name"], row["role"])
@@ -130,9 +131,10 @@ def any_key(connection: Connection) -> bool:
     return connection.execute(sa.select(keys.c.id).limit(1)).first() is not None
 
 
-def local_team(connection: Connection) -> str:
-    """Returns the id of the team of whoever asks from loopback while no key exists."""
-    return str(connection.execute(sa.select(teams.c.id).where(teams.c.name == DEFAULT_TEAM)).scalar_one())
+def local_team(connection: Connection) -> str | None:
+    """Returns the id of the team of whoever asks from loopback while no key exists; None once there is one."""
+    found: str | None = connection.execute(_LOCAL).scalar_one_or_none()
+    return found
 
 
 def ensure_team(database: Database, connection: Connection, name: str) -> str:

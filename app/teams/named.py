@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
@@ -36,11 +37,12 @@ class Named:
 
     def visible(self, principal: Principal) -> sa.Select[Any]:
         """Returns the rows that a team sees, each with its own team's name as `team`."""
+        return self._visible(sa.literal(principal.team))
+
+    def _visible(self, team: sa.ColumnElement[str]) -> sa.Select[Any]:
         columns = self.table.c
         asked = sa.select(*columns, teams.c.name.label("team")).join(teams, teams.c.id == columns.team_id)
-        return asked.where(
-            columns.deleted_at.is_(None), sa.or_(columns.team_id == principal.team, columns.shared.is_(True))
-        )
+        return asked.where(columns.deleted_at.is_(None), sa.or_(columns.team_id == team, columns.shared.is_(True)))
 
     def get(self, connection: Connection, principal: Principal, row_id: str) -> RowMapping:
         """Returns the row of an id.
@@ -62,17 +64,42 @@ class Named:
         Raises:
             Problem: if there is none: 422 that points at the field that names it, or 404 without one.
         """
+        return self.find_all(connection, principal, [(text, pointer)])[text]
+
+    def find_all(
+        self, connection: Connection, principal: Principal, named: Sequence[tuple[str, str | None]]
+    ) -> dict[str, RowMapping]:
+        """Returns the rows of ids or names, each by what it was called, in one look.
+
+        Args:
+            connection: where to look.
+            principal: who asks.
+            named: each text, and the field that names it.
+
+        Raises:
+            Problem: as `find`, for the first that there is none of.
+        """
+        possible = sorted({text for text, _ in named if _is_possible(text)})
+        asked = {"team": principal.team, "texts": possible}
+        rows = connection.execute(self._called, asked).mappings().all() if possible else ()
+        found: dict[str, RowMapping] = {}
+        for text, pointer in named:
+            of_that = [row for row in rows if text in (row["id"], row["name"])]
+            if of_that:
+                found[text] = min(of_that, key=lambda row, text=text: _order(row, text, principal.team))  # type: ignore[misc]
+            elif pointer is None:
+                raise not_found(self.title, text)
+            else:
+                hint = self._hint(connection, principal, text)
+                raise invalid(pointer, f"there is no {self.title} {text[:_LONGEST]!r} that this team can see; {hint}")
+        return found
+
+    @cached_property
+    def _called(self) -> sa.Select[Any]:
+        """What a `team` sees that is called one of `texts`."""
         columns = self.table.c
-        if _is_possible(text):
-            order = sa.case((columns.id == text, 0), (columns.team_id == principal.team, 1), else_=2)
-            asked = self.visible(principal).where(sa.or_(columns.id == text, columns.name == text))
-            row = connection.execute(asked.order_by(order, columns.id).limit(1)).mappings().one_or_none()
-            if row is not None:
-                return row
-        if pointer is None:
-            raise not_found(self.title, text)
-        hint = self._hint(connection, principal, text)
-        raise invalid(pointer, f"there is no {self.title} {text[:_LONGEST]!r} that this team can see; {hint}")
+        texts: sa.BindParameter[Any] = sa.bindparam("texts", expanding=True)
+        return self._visible(sa.bindparam("team")).where(sa.or_(columns.id.in_(texts), columns.name.in_(texts)))
 
     def _hint(self, connection: Connection, principal: Principal, text: str) -> str:
         names = self.visible(principal).with_only_columns(self.table.c.name).limit(_MOST_NAMES)
@@ -134,6 +161,11 @@ class Named:
             value = known.get(column.name)
             cells.append((sa.null() if value is None else sa.literal(value, column.type)).label(column.name))
         return connection.execute(sa.select(*cells)).mappings().one()
+
+
+def _order(row: RowMapping, text: str, team: str) -> tuple[int, str]:
+    """Returns what comes first of several that are called one thing: an id, the team's own, the oldest."""
+    return (0 if row["id"] == text else 1 if row["team_id"] == team else 2), row["id"]
 
 
 def _is_possible(text: str) -> bool:

@@ -62,9 +62,10 @@ def _asks(role: Role) -> object:
 
 def _known(request: Request, state: State, given: HTTPAuthorizationCredentials | None) -> keys.Known:
     with state.database.read() as connection:
-        found = keys.authenticate(connection, None if given is None else given.credentials)
-        if found is None and given is None and not keys.any_key(connection) and _is_local(request):
-            found = keys.Known(None, keys.local_team(connection), keys.DEFAULT_TEAM, "admin")
+        found = None if given is None else keys.authenticate(connection, given.credentials)
+        if given is None and _is_local(request):
+            team = keys.local_team(connection)
+            found = None if team is None else keys.Known(None, team, keys.DEFAULT_TEAM, "admin")
     if found is None:
         raise Problem(
             401,

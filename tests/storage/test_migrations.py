@@ -92,6 +92,17 @@ def test_waiting_ends_when_the_tables_are_there_and_says_what_is_missing_until_t
     database.close()
 
 
+def test_whether_it_is_migrated_is_asked_of_the_database_alone(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert database.is_migrated()
+    monkeypatch.setattr("alembic.script.ScriptDirectory.__init__", lambda *_: pytest.fail("the scripts are read again"))
+    assert database.is_migrated()
+    with database.write() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0000'"))
+    assert not database.is_migrated()
+
+
 def test_waiting_says_that_nobody_answers() -> None:
     database = Database("postgresql://accord@127.0.0.1:1/none".replace("postgresql", "postgresql+psycopg"))
     with pytest.raises(WorkError, match="does not answer"):
