@@ -112,7 +112,7 @@ class Metric:
         ordered: whether the items' order matters (folds).
         interval: whether simulation has shown its interval to cover as it says.
         undefined: why a healthy layer pair may have no score; None where it always has one.
-        tiles: whether it can be formed in tiles, when whole matrices do not fit the budget.
+        tiles: whether, given its parameters, it can be formed in tiles when whole matrices do not fit the budget.
     """
 
     name: str
@@ -132,7 +132,7 @@ class Metric:
     ordered: bool = False
     interval: bool = False
     undefined: str | None = None
-    tiles: bool = True
+    tiles: Callable[[Values], bool] = lambda values: True
 
     def facts(self) -> dict[str, Any]:
         """Returns what `accord metrics` and the service's catalogue print."""

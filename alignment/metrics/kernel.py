@@ -43,7 +43,8 @@ class Cka(InfluencePairing):
         self.weight = -2 / (n - 2) if unbiased else 1.0
         self.constant = 1 / ((n - 1) * (n - 2)) if unbiased else 0.0
         features_a, features_b = self.a.features, self.b.features
-        self.through_features = not self.a.held and not self.b.held and crossproducts.cheaper(features_a, features_b)
+        linear = kernel.name == "linear" and not self.a.held and not self.b.held
+        self.through_features = linear and crossproducts.cheaper(features_a, features_b)
         self.squares_a, self.squares_b = self._squares(self.a), self._squares(self.b)
         scale_a, scale_b = self._own(self.a, self.squares_a), self._own(self.b, self.squares_b)
         self.scale = torch.outer(scale_a.rsqrt(), scale_b.rsqrt())
@@ -51,11 +52,17 @@ class Cka(InfluencePairing):
 
     @property
     def operations(self) -> float:
-        """A product of all pairs of items and layers; without the whole matrices, forming them anew as well."""
+        """A product of all pairs of items and layers; without the whole matrices, forming blocks anew as well."""
         if self.through_features:
             return 2.0 * self.a.n * sum(x.shape[1] for x in self.a.features) * sum(y.shape[1] for y in self.b.features)
         product = float(self.a.n**2 * self.a.layers * self.b.layers)
-        return product if self.b.spread() is not None else product + self.b.operations + self.a.operations
+        moved, fixed = (self.a, self.b) if self._moves_a else (self.b, self.a)
+        forming = 0.0 if moved.spread() is not None else moved.operations
+        return product + forming + (0.0 if fixed.held else fixed.operations)
+
+    @property
+    def _moves_a(self) -> bool:
+        return self.b.layers > self.a.layers and self.a.spread() is not None  # what is moved should be the smaller
 
     def observed(self) -> Float[Tensor, "a b"]:
         """Returns the grid with items paired as they are."""
@@ -67,7 +74,7 @@ class Cka(InfluencePairing):
         if self.through_features:
             whole = crossproducts.cross(self.a.features, self.b.features, permutation)
             return self._score((whole - self.a.diagonal @ diagonal.T) / 2, diagonal)
-        if self.b.layers > self.a.layers and self.a.spread() is not None:  # what is moved should be the smaller
+        if self._moves_a:
             back = torch.argsort(permutation)
             cross = inner_permuted(self.b, self.a, back).T
         else:

@@ -165,8 +165,8 @@ METRICS = MappingProxyType(
                 tolerance=1e-6,
                 minimum_items=lambda values: 3,
                 pair=Rsa,
+                tiles=lambda values: values["correlation"] == "pearson",  # a rank is a place among all pairs
                 parameters=(_CORRELATION, _DISSIMILARITY),
-                tiles=False,
                 undefined="a layer's dissimilarities do not vary, or an item has no correlation",
             ),
             Metric(

@@ -15,9 +15,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from alignment.errors import OverBudgetError
 from alignment.preprocessing import PreparedLayer
 from alignment.views.neighbours import symmetric_product
+from alignment.views.rbf import Rbf
 from alignment.views.triangles import Triangles
 
 
@@ -50,11 +50,7 @@ class CentredGrams(Triangles):
     """
 
     def __init__(self, layers: Sequence[PreparedLayer], kernel: Kernel, *, budget: int) -> None:
-        """Forms the stack.
-
-        Raises:
-            OverBudgetError: if an rbf stack does not fit the budget, in bytes: its blocks cannot be formed one by one.
-        """
+        """Forms the stack, or what its blocks are formed from."""
         precise = any(layer.precision == torch.float64 for layer in layers)
         super().__init__(
             len(layers),
@@ -65,15 +61,21 @@ class CentredGrams(Triangles):
         )
         self.diagonal = torch.empty(self.layers, self.n, dtype=torch.float64, device=self.device)
         self.features: list[Float[Tensor, "n d"]] = []
-        if kernel.name == "rbf":
+        self._tiles: list[Rbf] = []
+        if kernel.name == "rbf" and self.spread_bytes <= budget:
             self._hold_rbf(layers, kernel.bandwidth)
+        elif kernel.name == "rbf":
+            for index, layer in enumerate(layers):
+                self._tiles.append(Rbf(layer.features(centred=True).to(self.dtype), kernel.bandwidth))
+                self.diagonal[index] = self._tiles[index].diagonal
         else:
             self._hold_linear(layers)
 
     @property
     def operations(self) -> float:
         """How many floating-point operations forming the stack takes."""
-        return float(self.n**2 * sum(features.shape[1] for features in self.features))
+        features = self.features or [tile.features for tile in self._tiles]
+        return float(self.n**2 * sum(one.shape[1] for one in features))
 
     def block(self, number: int, permutation: Int[Tensor, " n"] | None = None) -> Float[Tensor, "layers packed"]:
         """Returns block `number` of every layer, flattened; of the items in `permutation`'s order, if there is one.
@@ -82,16 +84,23 @@ class CentredGrams(Triangles):
         """
         if self._held is not None and permutation is None:
             return super().block(number)
-        if not self.features:
-            raise ValueError("a permuted block of an rbf stack comes from its spread")
-        out = self.features[0].new_empty(self.layers, self._offsets[number + 1] - self._offsets[number])
-        for index, features in enumerate(self.features):
-            start, stop = self.rows(number)
+        if not self.features and not self._tiles:
+            raise ValueError("a permuted block of a whole rbf stack comes from its spread")
+        size = self._offsets[number + 1] - self._offsets[number]
+        out = torch.empty(self.layers, size, dtype=self.dtype, device=self.device)
+        start, stop = self.rows(number)
+        rows, columns = (
+            (slice(start, stop), slice(start, self.n))
+            if permutation is None
+            else (permutation[start:stop], permutation[start:])
+        )
+        for index, tile in enumerate(self._tiles):
             place = out[index].view(stop - start, -1)
-            if permutation is None:
-                _upper(features[start:stop], features[start:], place)
-            else:
-                _upper(features[permutation[start:stop]], features[permutation[start:]], place)
+            place.copy_(tile.entries(rows, columns))
+            place[:, : stop - start].triu_(1)
+        for index, features in enumerate(self.features):
+            place = out[index].view(stop - start, -1)
+            _upper(features[rows], features[columns], place)
         return out
 
     def matrix(self, layer: int) -> Float[Tensor, "n n"]:
@@ -108,8 +117,10 @@ class CentredGrams(Triangles):
         if self.features:
             return torch.stack([features[items] @ features.T for features in self.features])
         spread = self.spread()
-        assert spread is not None  # noqa: S101 - an rbf stack is refused if its spread does not fit
-        rows = spread[items][:, :, : self.layers].permute(2, 0, 1).contiguous()
+        if spread is None:
+            rows = torch.stack([tile.entries(items, slice(None)) for tile in self._tiles])
+        else:
+            rows = spread[items][:, :, : self.layers].permute(2, 0, 1).contiguous()
         rows[:, torch.arange(len(items), device=items.device), items] = self.diagonal[:, items].to(self.dtype)
         return rows
 
@@ -126,12 +137,6 @@ class CentredGrams(Triangles):
                     _upper(features[start:stop], features[start:], self.slot(index, number))
 
     def _hold_rbf(self, layers: Sequence[PreparedLayer], bandwidth: float) -> None:
-        need = self.spread_bytes
-        if need > self.budget:
-            raise OverBudgetError(
-                f"an rbf kernel of {self.n} items and {self.layers} layers needs {need / 2**30:.1f} GiB, "
-                f"more than the {self.budget / 2**30:.1f} GiB of the budget; take fewer samples, or the linear kernel"
-            )
         self.hold()
         for index, layer in enumerate(layers):
             gram = _centre(_rbf(layer, bandwidth))

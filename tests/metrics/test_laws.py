@@ -18,7 +18,12 @@ CHOICES = [
     *[MetricChoice.of(name) for name in METRICS],
     *[
         MetricChoice.parse(text)
-        for text in ("mutual_knn:k=3", "cka:kernel=rbf", "unbiased_cka:kernel=rbf,bandwidth=0.5")
+        for text in (
+            "mutual_knn:k=3",
+            "cka:kernel=rbf",
+            "unbiased_cka:kernel=rbf,bandwidth=0.5",
+            "rsa:correlation=pearson",
+        )
     ],
 ]
 EVERY = pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: choice.key)
@@ -50,7 +55,7 @@ def test_sides_of_different_precision_are_compared_all_the_same(choice):
     a, b = stacks(64, 16, 20, layers=(2, 3), seed=16)
     order = torch.from_numpy(np.random.default_rng(17).permutation(64))
     for budget in (1 << 30, 40_000):
-        if budget < 1 << 30 and (not choice.metric.tiles or choice.values.get("kernel") == "rbf"):
+        if budget < 1 << 30 and not choice.metric.tiles(choice.values):
             continue
         wide, narrow = views(a, dtype=torch.float64, budget=budget), views(b, budget=budget)
         for one, other, x, y in ((wide, narrow, a, b), (narrow, wide, b, a)):
@@ -136,8 +141,8 @@ def test_the_identity_permutation_is_the_observed_grid(choice):
 @EVERY
 @pytest.mark.parametrize("widths", [(14, 22), (250, 280)], ids=["narrow", "wide"])  # through features, through tiles
 def test_blocking_changes_nothing_beyond_the_tolerance(choice, widths):
-    if not choice.metric.tiles or choice.values.get("kernel") == "rbf":
-        pytest.skip(f"{choice.key} says that it needs its whole matrix, and refuses a smaller budget")
+    if not choice.metric.tiles(choice.values):
+        pytest.skip(f"{choice.key} ranks all pairs of a layer at once, and refuses a smaller budget")
     a, b = stacks(300, *widths, layers=(3, 2), seed=12)
     order = torch.from_numpy(np.random.default_rng(13).permutation(300))
     whole = choice.metric.pair(views(a), views(b), choice.values)

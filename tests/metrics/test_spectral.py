@@ -70,7 +70,7 @@ def test_the_mean_of_rsa_over_permutations_is_zero():
 def test_rsa_refuses_what_does_not_fit():
     a, b = stacks(80, 12, 9, layers=(1, 1), seed=27)
     choice = MetricChoice.of("rsa")
-    with pytest.raises(RequestError, match="dissimilarities of 80 items in 1 layers need"):
+    with pytest.raises(RequestError, match="ranks of all pairs of 80 items need"):
         choice.metric.pair(views(a, budget=1000), views(b), choice.values)
 
 

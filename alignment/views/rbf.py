@@ -1,0 +1,80 @@
+"""Rbf: a layer's rbf kernel in tiles, for many items, centred; and the median of its distances, exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+_ROWS = 128
+_DIGIT = 16  # bits of a value that one pass over all pairs settles
+
+
+class Rbf:
+    """The entries exp(-d² / 2σ²) of one layer, formed from its features wherever they are asked for, and centred.
+
+    Attributes:
+        features: `[n, d]`, centred: distances do not see the shift, and centring takes the cancellation away.
+        diagonal: `[n]`, of the centred matrix, float64.
+    """
+
+    def __init__(self, features: Float[Tensor, "n d"], bandwidth: float) -> None:
+        """Finds the median of all distances, and each row's mean."""
+        self.features = features
+        self._squares = torch.linalg.vector_norm(features, dim=1, dtype=torch.float64).square().to(features.dtype)
+        self._factor = -1 / (2 * bandwidth**2 * self._lower_median())
+        means = torch.cat([self._raw(rows, slice(None)).mean(dim=1, dtype=torch.float64) for rows in self._strips()])
+        self._shift = (means - means.mean() / 2).to(features.dtype)
+        self.diagonal = -2 * self._shift.double()  # expm1(0) is 0
+
+    def entries(self, rows: slice | Int[Tensor, " r"], columns: slice | Int[Tensor, " c"]) -> Float[Tensor, "r c"]:
+        """Returns the entries of some rows and columns; those of an item with itself are up to rounding alone."""
+        raw = self._raw(rows, columns)
+        return raw.sub_(self._shift[rows].unsqueeze(1)).sub_(self._shift[columns])
+
+    def _raw(self, rows: slice | Int[Tensor, " r"], columns: slice | Int[Tensor, " c"]) -> Float[Tensor, "r c"]:
+        return self._distances(rows, columns).mul_(self._factor).expm1_()  # centring takes the constant away
+
+    def _distances(self, rows: slice | Int[Tensor, " r"], columns: slice | Int[Tensor, " c"]) -> Float[Tensor, "r c"]:
+        products = self.features[rows] @ self.features[columns].T
+        distances = products.mul_(-2).add_(self._squares[rows].unsqueeze(1)).add_(self._squares[columns])
+        return distances.clamp_(min=0)
+
+    def _strips(self) -> Iterator[slice]:
+        n = len(self.features)
+        return (slice(start, min(start + _ROWS, n)) for start in range(0, n, _ROWS))
+
+    def _lower_median(self) -> Float[Tensor, ""]:
+        """Returns the lower median of all n² squared distances, the zero diagonal included.
+
+        Numbers of zero or more are in the order of their bits. So the median's bits are found some digits at a time,
+        the first first: each pass over all pairs counts those that begin as the median does by their next digits.
+        """
+        n, dtype = len(self.features), self.features.dtype
+        bits = torch.finfo(dtype).bits
+        whole = torch.int32 if bits == 32 else torch.int64
+        wanted = (n * n - 1) // 2
+        prefix = 0
+        for low in range(bits - _DIGIT, -1, -_DIGIT):
+            counts = torch.zeros(1 << _DIGIT, dtype=torch.int64, device=self.features.device)
+            for rows in self._strips():
+                # a pair above the diagonal stands for the one below it as well
+                right = self._distances(rows, slice(rows.start, None)).view(whole) >> low
+                first = rows.stop - rows.start
+                counts += 2 * _count(right[:, first:], prefix)
+                corner = right[:, :first]
+                counts += 2 * _count(corner[torch.ones_like(corner, dtype=torch.bool).triu_(1)], prefix)
+            if prefix == 0:
+                counts[0] += n
+            digit = int(torch.searchsorted(counts.cumsum(0), wanted, right=True))
+            wanted -= int(counts[:digit].sum())
+            prefix = prefix << _DIGIT | digit
+        return torch.tensor(prefix, dtype=whole, device=self.features.device).view(dtype)
+
+
+def _count(values: Int[Tensor, "*pairs"], prefix: int) -> Int[Tensor, " digits"]:
+    """Returns how often each last digit stands behind `prefix`."""
+    wanted = values[values >> _DIGIT == prefix] if prefix else values[values < 1 << _DIGIT]
+    return torch.bincount(wanted.flatten() & ((1 << _DIGIT) - 1), minlength=1 << _DIGIT)
