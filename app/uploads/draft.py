@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import unicodedata
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
@@ -31,17 +32,20 @@ class Draft:
         size: bytes received so far.
     """
 
-    def __init__(self, settings: Settings, upload_id: str, filename: str, room: int) -> None:
+    def __init__(self, settings: Settings, upload_id: str, filename: str, reserve: Callable[[Draft], int]) -> None:
         """Begins a file.
 
         Args:
             settings: what the operator set.
             upload_id: the upload's id.
             filename: as `safe_name` gives it.
-            room: how many bytes the team may still keep.
+            reserve: given a draft that has more bytes than it may keep, returns how many it may keep from now on.
+
+        Raises:
+            Problem: 413 if the team has no room for any file; 503 if the disk is full.
         """
         self.id, self.filename, self.size = upload_id, filename, 0
-        self._limit, self._room = settings.max_stored_mib, room
+        self._reserve, self._room = reserve, reserve(self)
         self._folder = uploads_folder(settings)
         self._draft = self._folder / f".{upload_id}"  # no upload's id begins so
         self._hash, self._head = hashlib.sha256(), b""
@@ -71,7 +75,7 @@ class Draft:
         """
         self.size += len(data)
         if self.size > self._room:
-            raise over_quota(self._limit)
+            self._room = self._reserve(self)
         if len(self._head) < 16:
             self._head = (self._head + data)[:4096]
             if len(self._head) >= 16:

@@ -8,6 +8,8 @@ from sqlalchemy import RowMapping
 
 from app.settings import Settings
 
+COMING = ""  # the hash, in its row, of a file that is still coming in and takes its room already
+
 
 def uploads_folder(settings: Settings) -> Path:
     """Returns the folder of all uploads."""

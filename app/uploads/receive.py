@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -53,8 +54,9 @@ async def receive(
     Raises:
         Problem: 400 or 415 if it is no form; 413 if the team has no room; 422 for what it lacks or should not have.
     """
-    room = await run_in_threadpool(service.room, state, principal)
-    reader = _Reader(state, room, fields)
+    length = request.headers.get("content-length", "")
+    expected = int(length) if length.isascii() and length.isdigit() else None
+    reader = _Reader(state, partial(service.reserve, state, principal, expected=expected), fields)
     received = None
     try:
         async for event in parts(request):
@@ -67,11 +69,12 @@ async def receive(
     finally:
         if reader.draft is not None and not (received and received.kept):
             await run_in_threadpool(reader.draft.discard)
+            await run_in_threadpool(service.release, state, reader.draft)
 
 
 class _Reader:
-    def __init__(self, state: State, room: int, known: Sequence[str]) -> None:
-        self._state, self._room, self._known = state, room, (_FILE, *known)
+    def __init__(self, state: State, reserve: Callable[[Draft], int], known: Sequence[str]) -> None:
+        self._state, self._reserve, self._known = state, reserve, (_FILE, *known)
         self._part: str | None = None
         self._buffer = bytearray()
         self.draft: Draft | None = None
@@ -102,7 +105,7 @@ class _Reader:
         if not part.filename:
             raise invalid("/file", "it is no file; send it with its name, as a browser or curl -F file=@NAME does")
         name = safe_name(part.filename)
-        self.draft = await run_in_threadpool(Draft, self._state.settings, new_id("upload"), name, self._room)
+        self.draft = await run_in_threadpool(Draft, self._state.settings, new_id("upload"), name, self._reserve)
 
     async def take(self, data: bytes) -> None:
         if self._part == _FILE:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from app.settings import Settings
 from app.storage import Database
 from app.storage.tables import LIVE_SQL, jobs, models, probes, schedules, uploads
-from app.uploads.files import uploads_folder
+from app.uploads.files import COMING, uploads_folder
 
 _STALE = 24 * 3600.0  # seconds without a change after which a file that is no upload is nobody's
 
@@ -26,13 +26,18 @@ def forget(settings: Settings, database: Database, seconds: float) -> int:
     with database.write() as connection:
         moment = database.now() - seconds
         named = sa.cast(schedules.c.request, sa.Text).like(sa.literal('%"') + uploads.c.id + sa.literal('"%'))
-        asked = uploads.delete().where(
+        unneeded = (
             uploads.c.created_at < moment,
             ~_is_inside(models.c.reference, sa.or_(models.c.deleted_at.is_(None), models.c.deleted_at >= moment)),
             ~_is_inside(probes.c.reference, sa.or_(probes.c.deleted_at.is_(None), probes.c.deleted_at >= moment)),
             ~_is_inside(sa.cast(jobs.c.payload, sa.Text), sa.text(LIVE_SQL)),
             ~sa.exists().where(named).correlate(uploads),
         )
+        # What is being registered from is locked and left for the next time. What is not is locked by us, so that
+        # whoever comes next finds it gone; and looked at once more, for what came between the look and the lock.
+        held = sa.select(uploads.c.id).where(*unneeded).with_for_update(skip_locked=True)
+        ids = connection.execute(held).scalars().all()
+        asked = uploads.delete().where(uploads.c.id.in_(ids), *unneeded)
         gone = connection.execute(asked.returning(uploads.c.id)).scalars().all()
     for upload_id in gone:
         shutil.rmtree(uploads_folder(settings) / upload_id, ignore_errors=True)
@@ -40,7 +45,10 @@ def forget(settings: Settings, database: Database, seconds: float) -> int:
 
 
 def clear(settings: Settings, database: Database) -> int:
-    """Deletes files that are no upload's and that nobody writes any more; returns how many."""
+    """Deletes files that are no upload's and that nobody writes any more; returns how many. Their room is free then."""
+    with database.write() as connection:
+        stale = (uploads.c.sha256 == COMING, uploads.c.created_at < database.now() - _STALE)
+        connection.execute(uploads.delete().where(*stale))
     folder = uploads_folder(settings)
     if not folder.is_dir():
         return 0

@@ -15,50 +15,75 @@ from app.teams import audit
 from app.teams.principal import Principal
 from app.teams.use import stored
 from app.uploads.draft import Draft, over_quota
-from app.uploads.files import uploads_folder
+from app.uploads.files import COMING, uploads_folder
 
 _MIB = 1 << 20
+_STEP = 32 * _MIB  # bytes of room that are taken at a time
 
 
-def room(state: State, principal: Principal) -> int:
-    """Returns how many bytes the team may still keep.
+def reserve(state: State, principal: Principal, draft: Draft, expected: int | None) -> int:
+    """Returns how many bytes of a file may be written: the team's room is taken before the disk's.
+
+    Args:
+        state: of the application.
+        principal: whose team.
+        draft: the file, which has come as far as its `size`.
+        expected: how long it will be at most, if that is known.
 
     Raises:
-        Problem: 413 if it is none.
+        Problem: 413 if the team has no room for what has come already.
     """
-    with state.database.read() as connection:
-        left = state.settings.max_stored_mib * _MIB - stored(connection, principal.team)
-    if left <= 0:
-        raise over_quota(state.settings.max_stored_mib)
-    return left
+    wished = draft.size + _STEP
+    wished = wished if expected is None else max(draft.size, min(wished, expected))
+    return state.database.transact(lambda connection: _reserve(state, connection, principal, draft, wished))
+
+
+def release(state: State, draft: Draft) -> None:
+    """Gives the room of a file back that did not become an upload."""
+    with state.database.write() as connection:
+        connection.execute(uploads.delete().where(uploads.c.id == draft.id, uploads.c.sha256 == COMING))
 
 
 def enter(state: State, connection: Connection, principal: Principal, draft: Draft) -> RowMapping:
     """Makes a file that was received an upload of the team; returns its row.
 
     Raises:
-        Problem: 413 if another that came meanwhile took the room.
+        Problem: 413 if the team has no room for it.
     """
-    # One at a time a team: of two that fit each and not both, one gets in.
-    connection.execute(sa.select(teams.c.id).where(teams.c.id == principal.team).with_for_update())
-    if stored(connection, principal.team) + draft.size > state.settings.max_stored_mib * _MIB:
-        raise over_quota(state.settings.max_stored_mib)
-    values = {
-        "id": draft.id,
-        "team_id": principal.team,
-        "filename": draft.filename,
-        "bytes": draft.size,
-        "sha256": draft.sha256,
-        "created_at": state.database.now(),
-    }
-    row = connection.execute(uploads.insert().values(values).returning(*uploads.c)).mappings().one()
+    _reserve(state, connection, principal, draft, draft.size)
+    values = {"sha256": draft.sha256, "created_at": state.database.now()}
+    entered = uploads.update().where(uploads.c.id == draft.id).values(values).returning(*uploads.c)
+    row = connection.execute(entered).mappings().one()
     audit.record(state.database, connection, principal, "upload.create", draft.id, {"filename": draft.filename})
     return row
 
 
+def _reserve(state: State, connection: Connection, principal: Principal, draft: Draft, wished: int) -> int:
+    # One at a time a team: of two that fit each and not both, one gets in.
+    connection.execute(sa.select(teams.c.id).where(teams.c.id == principal.team).with_for_update())
+    ours = uploads.c.id == draft.id
+    had = connection.execute(sa.select(uploads.c.bytes).where(ours)).scalar_one_or_none() or 0
+    limit = state.settings.max_stored_mib
+    left = limit * _MIB - (stored(connection, principal.team) - had)
+    if left < max(draft.size, 1):
+        raise over_quota(limit)
+    values = {
+        "id": draft.id,
+        "team_id": principal.team,
+        "filename": draft.filename,
+        "bytes": min(wished, left),
+        "sha256": COMING,
+        "created_at": state.database.now(),
+    }
+    entering = state.database.insert(uploads).values(values)
+    changed = {"bytes": values["bytes"], "created_at": values["created_at"]}
+    connection.execute(entering.on_conflict_do_update(index_elements=["id"], set_=changed))
+    return min(wished, left)
+
+
 def of_team(principal: Principal) -> sa.Select[Any]:
-    """Returns the team's uploads."""
-    return sa.select(uploads).where(uploads.c.team_id == principal.team)
+    """Returns the team's uploads; files that are still coming in are none."""
+    return sa.select(uploads).where(uploads.c.team_id == principal.team, uploads.c.sha256 != COMING)
 
 
 def get(

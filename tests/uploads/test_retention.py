@@ -1,6 +1,7 @@
 """Uploads that nothing has needed for long go; what is needed, or may be, stays."""
 
 import os
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ def upload(service: Service):
         with service.database.write() as connection:
             connection.execute(
                 uploads.insert().values(
-                    id=upload_id, team_id="t", filename="file.npz", bytes=1, sha256="", created_at=made
+                    id=upload_id, team_id="t", filename="file.npz", bytes=1, sha256="0", created_at=made
                 )
             )
         return file
@@ -101,3 +102,26 @@ def test_files_of_dead_processes_go(service: Service, upload) -> None:
 
 def test_nothing_was_ever_sent(service: Service) -> None:
     assert clear(service.settings, service.database) == 0
+
+
+def test_what_is_being_registered_at_that_moment_stays(service: Service, upload) -> None:
+    """A registration holds the upload, writes its model and ends while uploads are being forgotten."""
+    file = upload("upl_held", 40)
+    held, may_end = threading.Event(), threading.Event()
+
+    def register() -> None:
+        with service.database.write() as connection:
+            connection.execute(sa.select(uploads.c.id).where(uploads.c.id == "upl_held").with_for_update())
+            held.set()
+            may_end.wait(0.5)  # SQLite's one writer makes the other wait for the end
+            values = {"id": "mdl_late", "reference": f"features:{file}", "team_id": "t", "name": "n", "shared": False}
+            connection.execute(models.insert().values(source={}, created_at=time.time(), **values))
+
+    thread = threading.Thread(target=register)
+    thread.start()
+    held.wait(10)
+    count = forget(service.settings, service.database, 30 * DAY)
+    may_end.set()
+    thread.join(10)
+    assert count == 0
+    assert left(service) == {"upl_held"}

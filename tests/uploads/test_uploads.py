@@ -3,20 +3,23 @@
 import hashlib
 import io
 import os
+import time
 import tracemalloc
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import anyio
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
-from app.storage.tables import jobs, schedules
+from app.storage.tables import jobs, schedules, teams, uploads
 from app.teams import keys
 from app.uploads.draft import safe_name
-from app.uploads.retention import forget
+from app.uploads.retention import clear, forget
 from tests.service import Service, serve
 
 JSONL = b'{"text": "a"}\n{"text": "b"}\n'
@@ -260,12 +263,61 @@ def test_a_team_keeps_no_more_than_its_quota(tmp_path: Path, database: Any) -> N
 
 
 def test_of_two_at_once_that_do_not_both_fit_one_is_kept(tmp_path: Path, database: Any) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
     service = serve(tmp_path, database, max_stored_mib=1)
     with service.client, ThreadPoolExecutor(4) as pool:
         statuses = list(pool.map(lambda n: send(service, f"{n}.txt", 700_000 * b"a").status_code, range(4)))
     assert sorted(statuses) == [201, 413, 413, 413]
+
+
+def test_room_is_taken_before_the_disk_is(tmp_path: Path, database: Any) -> None:
+    """While one file comes in, another that would not fit beside it is refused before it is written."""
+    service = serve(tmp_path, database, max_stored_mib=1)
+    head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\n'
+    seen: list[Any] = []
+
+    class Messages(list[dict[str, Any]]):
+        def __iter__(self) -> Iterator[dict[str, Any]]:
+            yield {"type": "http.request", "body": head, "more_body": True}
+            for _ in range(3):
+                yield {"type": "http.request", "body": 250_000 * b"a", "more_body": True}
+            with ThreadPoolExecutor(1) as pool:
+                seen.append(pool.submit(send, service, "b.txt", 700_000 * b"b").result().status_code)
+                seen.append(len(on_disk(service)))
+                seen.append(pool.submit(service.client.get, "/v1/uploads").result().json()["items"])
+                seen.append(pool.submit(service.client.get, "/v1/me").result().json()["use"]["stored_bytes"])
+            yield {"type": "http.request", "body": b"\r\n--x--\r\n", "more_body": False}
+
+    sent: list[dict[str, Any]] = []
+    with service.client:
+        ask(service, Messages(), sent)
+        assert (sent[0]["status"], seen[:3]) == (201, [413, 2, []])
+        assert seen[3] >= 750_000
+        assert service.client.get("/v1/me").json()["use"]["stored_bytes"] == 750_000  # what was taken too much is back
+        assert send(service, "c.txt", 290_000 * b"c").status_code == 201
+
+
+def test_what_is_refused_or_lost_gives_its_room_back(service: Service) -> None:
+    head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n'
+    lost: list[dict[str, Any]] = [
+        {"type": "http.request", "body": head + 2_000_000 * b"a", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    ask(service, lost, [])
+    assert send(service, "x.parquet").status_code == 422
+    assert service.client.get("/v1/me").json()["use"]["stored_bytes"] == 0
+
+
+def test_room_that_a_dead_process_took_comes_back(service: Service) -> None:
+    with service.database.write() as connection:
+        team = connection.execute(sa.select(teams.c.id)).scalar_one()
+        for upload, hours in (("upl_dead", 25), ("upl_coming", 1)):
+            at = time.time() - hours * 3600
+            values = {"id": upload, "team_id": team, "filename": "a.csv", "bytes": 10, "sha256": "", "created_at": at}
+            connection.execute(uploads.insert().values(values))
+    assert service.client.get("/v1/uploads/upl_coming").status_code == 404
+    assert clear(service.settings, service.database) == 0
+    with service.database.read() as connection:
+        assert connection.execute(sa.select(uploads.c.id)).scalars().all() == ["upl_coming"]
 
 
 def test_two_teams_are_blind_to_one_another(service: Service) -> None:
