@@ -40,6 +40,7 @@ class Problem:
         targets: `[b, …]`.
         penalty_targets: targets for the entropy alone; None takes `targets`. Labels drawn from the model's own softmax
             make the entropy a Fisher trace, which is a variant and not the entropy of Ziyin, Xu and Chuang 2025.
+        batched: whether `torch.func` can take all rows' gradients at once; else they are taken one after the other.
     """
 
     model: nn.Module
@@ -47,6 +48,7 @@ class Problem:
     inputs: Tensor
     targets: Tensor
     penalty_targets: Tensor | None = None
+    batched: bool = True
 
     def __post_init__(self) -> None:
         if not len(self.inputs) or len(self.inputs) != len(self.targets):

@@ -8,18 +8,20 @@ refused. Source: `factors`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.graph import GradientEdge
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from alignment.entropic.estimators.differentiable import Differentiable, Squares
 from alignment.entropic.estimators.factors import Outer, gradients, square_norms
 from alignment.entropic.estimators.rules import RULES
-from alignment.entropic.estimators.tape import Tape
+from alignment.entropic.estimators.tape import Tape, Use
 from alignment.entropic.problem import Problem
 
 
@@ -30,7 +32,8 @@ class GhostNorm(Differentiable):
     def squares(self, problem: Problem, *, rows: bool, mean: bool, graph: bool) -> Squares:
         """Returns the squares asked for; see `Differentiable.squares`."""
         tape = Tape(problem.parameters, len(problem), RULES)
-        with tape, sdpa_kernel(SDPBackend.MATH):  # the fused kernels of attention have no second derivative
+        # The fused kernels of attention have no second derivative.
+        with tape, sdpa_kernel(SDPBackend.MATH) if graph else nullcontext():
             outputs = problem.model(problem.inputs)
         tape.check()
         losses = problem.losses(outputs, problem.targets)
@@ -47,56 +50,58 @@ class GhostNorm(Differentiable):
 
 
 def _row_squares(tape: Tape, losses: Float[Tensor, " b"], *, graph: bool, keep: bool) -> Float[Tensor, " b"]:
-    if not graph:
-        return _streamed(tape, losses, keep=keep)
-    at_outputs = torch.autograd.grad(losses.sum(), tape.outputs, create_graph=True, allow_unused=True)
-    shares: dict[str, list[Outer | Tensor]] = {}
-    for use in tape.uses:
-        delta = at_outputs[use.output]
-        if delta is not None:  # an output that the loss does not depend on
-            shares.setdefault(use.name, []).append(use.gradient(delta))
-    return sum((_square(found) for found in shares.values()), torch.zeros_like(losses))
+    """Returns each row's square, a layer's share added as the backward pass comes by.
 
-
-def _streamed(tape: Tape, losses: Float[Tensor, " b"], *, keep: bool) -> Float[Tensor, " b"]:
-    """Returns the same without a graph, adding a layer's share as the backward pass comes by and keeping none."""
+    Without a graph nothing is kept of it. With one, a share's own backward pass runs between those of the layers around
+    it, for autograd takes what was made last first: were all shares made at the end, the gradients by all layers'
+    deltas would wait at once.
+    """
     total = torch.zeros_like(losses)
-    uses = Counter(use.name for use in tape.uses)
+    counts = Counter(use.name for use in tape.uses)
+    uses: dict[int, list[Use]] = {}
+    while tape.uses:  # each is then held only until the pass has been by
+        use = tape.uses.pop()
+        uses.setdefault(use.output, []).append(use)
     waiting: dict[str, list[Outer | Tensor]] = {}
 
-    def seen(number: int, delta: Tensor) -> None:
-        for use in tape.uses:
-            if use.output != number:
-                continue
+    def seen(number: int, delta: Tensor | None) -> None:
+        nonlocal total
+        if delta is None:  # the loss does not depend on this output
+            return
+        for use in uses.pop(number, []):
             share = use.gradient(delta)
-            if uses[use.name] == 1:
-                total.add_(_square([share]))
-            else:
-                waiting.setdefault(use.name, []).append(share)
+            waiting.setdefault(use.name, []).append(share)
+            if len(waiting[use.name]) == counts[use.name]:
+                total = total + _square(waiting.pop(use.name))
 
-    whole = losses.sum()
-    with torch.no_grad():
-        hooks = [
-            output.register_hook(lambda delta, number=number: seen(number, delta))  # type: ignore[no-untyped-call]
-            for number, output in enumerate(tape.outputs)
-        ]
-        try:
-            # On its way to those that come first, the gradient passes all others.
-            torch.autograd.grad(whole, first_outputs(tape.outputs), retain_graph=keep, allow_unused=True)
-        finally:
-            for hook in hooks:
-                hook.remove()
-        for found in waiting.values():
-            total.add_(_square(found))
+    def hook(number: int, place: int) -> Callable[[tuple[Tensor | None, ...]], None]:
+        return lambda deltas: seen(number, deltas[place])
+
+    hooks = [edge.node.register_prehook(hook(number, edge.output_nr)) for number, edge in enumerate(tape.outputs)]
+    first = first_outputs(tape.outputs)
+    ends = [tape.outputs[number] for number in first]
+    try:
+        # On its way to those that come first, the gradient passes all others.
+        found = torch.autograd.grad(
+            losses.sum(), ends, retain_graph=keep or graph, create_graph=graph, allow_unused=True
+        )
+    finally:
+        for each in hooks:
+            each.remove()
+    with torch.set_grad_enabled(graph):
+        for number, delta in zip(first, found, strict=True):
+            seen(number, delta)
+        for shares in waiting.values():  # of parameters some of whose uses the loss does not depend on
+            total = total + _square(shares)
     return total
 
 
-def first_outputs(outputs: Sequence[Tensor]) -> list[Tensor]:
-    """Returns those outputs that no other of them went into."""
-    known = {output.grad_fn for output in outputs}
+def first_outputs(outputs: Sequence[GradientEdge]) -> list[int]:
+    """Returns the numbers of those outputs that no other of them went into."""
+    known = {output.node for output in outputs}
     first = []
-    for output in outputs:
-        ahead = [node for node, _ in output.grad_fn.next_functions] if output.grad_fn is not None else []
+    for number, output in enumerate(outputs):
+        ahead = [node for node, _ in output.node.next_functions]
         visited: set[object] = set()
         while ahead:
             node = ahead.pop()
@@ -106,7 +111,7 @@ def first_outputs(outputs: Sequence[Tensor]) -> list[Tensor]:
                 visited.add(node)
                 ahead += [further for further, _ in node.next_functions]
         else:
-            first.append(output)
+            first.append(number)
     return first
 
 

@@ -52,6 +52,8 @@ def row_gradients(
     Raises:
         TrainingError: if a row's output depends on other rows or on chance, as with batch norm or dropout.
     """
+    if not problem.batched:
+        return _one_by_one(problem)
     model = problem.model
     refuse_mixing(model)
     here = dict(parameters) if parameters is not None else {n: p.detach() for n, p in problem.parameters.items()}
@@ -64,6 +66,19 @@ def row_gradients(
     with sdpa_kernel(SDPBackend.MATH), PlainNorms():
         found: dict[str, Tensor] = one(here, problem.inputs, problem.noisy_targets)
     return found
+
+
+def _one_by_one(problem: Problem) -> dict[str, Tensor]:
+    """Returns each row's gradient where the model stands, without a graph."""
+    parameters = problem.parameters
+    found: dict[str, list[Tensor]] = {name: [] for name in parameters}
+    for row in range(len(problem)):
+        one = problem.rows(slice(row, row + 1))
+        loss = one.losses(one.model(one.inputs), one.noisy_targets).sum()
+        gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
+        for (name, parameter), gradient in zip(parameters.items(), gradients, strict=True):
+            found[name].append(torch.zeros_like(parameter).detach() if gradient is None else gradient)
+    return {name: torch.stack(rows) for name, rows in found.items()}
 
 
 def refuse_mixing(model: nn.Module) -> None:

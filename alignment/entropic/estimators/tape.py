@@ -6,12 +6,14 @@ counted twice, and a use that no rule knows is refused instead of being missed.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
@@ -76,8 +78,10 @@ class Call:
 class Tape(TorchFunctionMode):
     """Writes down the uses of parameters while it is entered.
 
+    Of what a function gave, only its place in the graph is kept: an output that autograd has no need of frees its memory.
+
     Attributes:
-        outputs: the outputs that gradients are needed at.
+        outputs: where gradients are needed.
         uses: what was done with the parameters.
     """
 
@@ -85,8 +89,8 @@ class Tape(TorchFunctionMode):
         super().__init__()
         self._names = {id(p): name for name, p in parameters.items()}
         self._rows, self._rules = rows, rules
-        self._versions: list[int] = []
-        self.outputs: list[Tensor] = []
+        self._versions: list[tuple[weakref.ref[Tensor], int]] = []
+        self.outputs: list[GradientEdge] = []
         self.uses: list[Use] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -113,18 +117,20 @@ class Tape(TorchFunctionMode):
             name = self._names.get(id(argument))
             if name is not None:
                 self.uses.append(Use(name, len(self.outputs), gradient))
-        self.outputs.append(output)
-        self._versions.append(output._version)
+        self.outputs.append(get_gradient_edge(output))
+        seen = [value for value in (*args, output) if isinstance(value, Tensor) and not isinstance(value, nn.Parameter)]
+        self._versions += [(weakref.ref(value), value._version) for value in seen]
         return output
 
     def check(self) -> None:
-        """Checks that no output was overwritten after it was written down.
+        """Checks that nothing that entered or left a function was overwritten after it was written down.
 
         Raises:
-            TrainingError: if one was.
+            TrainingError: if something was.
         """
-        if any(o._version != v for o, v in zip(self.outputs, self._versions, strict=True)):
-            raise TrainingError("the model overwrites a layer's output in place; set inplace=False")
+        alive = [(value(), version) for value, version in self._versions]
+        if any(value is not None and value._version != version for value, version in alive):
+            raise TrainingError("the model overwrites a layer's input or output in place; set inplace=False")
 
     def _parameters(self, values: Sequence[Any]) -> list[Tensor]:
         return [v for v in _flat(values) if isinstance(v, nn.Parameter) and id(v) in self._names]
