@@ -7,6 +7,7 @@ the products of those candidates alone are formed again in float64, and what tie
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from alignment.preprocessing import PreparedLayer
+from alignment.views.identical import identical
 
 # How far a product of two rows may be off, in units of eps * sqrt(width) * |x| * |y|: rounding errors add up like a
 # random walk. tests/benchmarks/rounding.py prints the largest seen.
@@ -27,26 +29,55 @@ _PAIRS = 1 << 22  # values gathered at a time while products are formed again
 def nearest_neighbours(layer: PreparedLayer, k: int, *, budget: int) -> tuple[Int[Tensor, "n k"], Float[Tensor, "n k"]]:
     """Returns each item's k nearest others, nearest first, by inner product of uncentred features; and the products.
 
-    An item is never its own neighbour. Ties go to the lower index wherever the float64 products tie.
+    An item is never its own neighbour. Ties go to the lower index wherever the float64 products tie. Many items
+    that are the same point are searched once.
 
     Args:
         layer: the prepared layer, `[n, d]`.
         k: how many, at least 1 and at most n - 1.
         budget: bytes that the products held at once may take.
     """
+    try:
+        return _search(layer, k, budget, crowds=False)
+    except _CrowdError:
+        kept, source = identical(layer, k)
+        norms = None if layer.norms is None else layer.norms[kept]
+        found, values = _search(replace(layer, values=layer.values[kept], norms=norms), k, budget, crowds=True)
+        return kept[found[source]], values[source]
+
+
+class _CrowdError(Exception):
+    """Some items have so many candidates that it pays to ask first which items are the same."""
+
+
+def _search(
+    layer: PreparedLayer, k: int, budget: int, *, crowds: bool
+) -> tuple[Int[Tensor, "n k"], Float[Tensor, "n k"]]:
     features = layer.features()
-    n, width = features.shape
-    lengths = torch.linalg.vector_norm(features, dim=1)
-    slack = _SLACK * torch.finfo(features.dtype).eps * width**0.5 * lengths.double() * lengths.max().double()
+    slack = rounding(features)
+    n = len(features)
     chosen = torch.empty(n, k, dtype=torch.int64, device=features.device)
     values = torch.empty(n, k, dtype=features.dtype, device=features.device)
-    for rows, products in _products(features, budget):
-        chosen[rows] = _select(layer, products, rows, k, slack[rows])
-        values[rows] = products.gather(1, chosen[rows])
+    for rows, products in products_of(features, budget):
+        index, unsure, floor = select(products, k, slack[rows])
+        again = unsure.nonzero().squeeze(1)
+        if again.numel():
+            items = again + rows.start
+            index[again] = _settle(layer, products[again], items, floor[again], slack[items], k, crowds=crowds)
+        chosen[rows] = index
+        values[rows] = products.gather(1, index)
     return chosen, values
 
 
-def _products(features: Float[Tensor, "n d"], budget: int) -> Iterator[tuple[slice, Float[Tensor, "r n"]]]:
+def rounding(features: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
+    """Returns how far each item's products in the features' precision may be off, float64."""
+    lengths = torch.linalg.vector_norm(features, dim=1)
+    unit = _SLACK * torch.finfo(features.dtype).eps * features.shape[1] ** 0.5
+    slack: Tensor = unit * lengths.double() * lengths.max().double()
+    return slack
+
+
+def products_of(features: Float[Tensor, "n d"], budget: int) -> Iterator[tuple[slice, Float[Tensor, "r n"]]]:
     """Yields blocks of rows of `X Xᵀ`, the diagonal at minus infinity so that no item is its own neighbour."""
     n = len(features)
     if features.element_size() * n * n <= budget:
@@ -75,19 +106,15 @@ def symmetric_product(features: Float[Tensor, "n d"], block: int = 128) -> Float
     return out
 
 
-def _select(
-    layer: PreparedLayer, products: Float[Tensor, "r n"], rows: slice, k: int, slack: Float[Tensor, " r"]
-) -> Int[Tensor, "r k"]:
+def select(
+    products: Float[Tensor, "r n"], k: int, slack: Float[Tensor, " r"]
+) -> tuple[Int[Tensor, "r k"], Bool[Tensor, " r"], Float[Tensor, " r"]]:
+    """Returns each row's k largest, the rows that they are in doubt for, and the least product of a candidate."""
     wanted = min(k + 1, products.shape[1] - 1)
     values, index = _largest(products, wanted)
     gaps = values[:, :-1] - values[:, 1:]
     unsure = (gaps <= 2 * slack.unsqueeze(1)).any(dim=1)
-    chosen = index[:, :k].contiguous()
-    again = unsure.nonzero().squeeze(1)
-    if again.numel():
-        floor = values[again, k - 1].double() - 2 * slack[again]
-        chosen[again] = _settle(layer, products[again], again + rows.start, floor, slack[again], k)
-    return chosen
+    return index[:, :k].contiguous(), unsure, values[:, k - 1].double() - 2 * slack
 
 
 def _largest(products: Float[Tensor, "r n"], count: int) -> tuple[Float[Tensor, "r k"], Int[Tensor, "r k"]]:
@@ -118,6 +145,8 @@ def _settle(
     floor: Float[Tensor, " u"],
     slack: Float[Tensor, " u"],
     k: int,
+    *,
+    crowds: bool,
 ) -> Int[Tensor, "u k"]:
     """Returns the neighbours of the rows that float32 left undecided.
 
@@ -127,6 +156,8 @@ def _settle(
     below = products.new_tensor(-torch.inf)
     near = products >= floor.unsqueeze(1).to(products.dtype).nextafter(below)
     crowded = near.sum(dim=1) > _CROWD * k
+    if not crowds and crowded.any():
+        raise _CrowdError
     chosen = torch.empty(len(items), k, dtype=torch.int64, device=items.device)
     chosen[~crowded] = _decide(layer, near[~crowded], items[~crowded], k)
     if not crowded.any():

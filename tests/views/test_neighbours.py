@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from alignment.preprocessing import Preprocessing, prepare
-from alignment.views import nearest_neighbours
+from alignment.views import identical as same
+from alignment.views import nearest_neighbours, neighbours
 from alignment.views.stack import GIBIBYTE
 
 PLAIN = Preprocessing(clip=None, normalize=False)
@@ -89,3 +90,40 @@ def test_half_precision_activations_are_compared_in_float32():
     x = torch.randn(60, 16, generator=torch.Generator().manual_seed(8)).bfloat16()
     found = nearest_neighbours(prepare(x, PLAIN), 10, budget=GIBIBYTE)[0].numpy()
     np.testing.assert_array_equal(found, literal(x.float().numpy(), 10))
+
+
+@BUDGETS
+@pytest.mark.parametrize("k", [1, 4, 10])
+def test_crowds_of_equal_rows_are_told_apart_by_their_index_alone(budget, k, monkeypatch):
+    monkeypatch.setattr(neighbours, "_CROWD", 2)
+    random = np.random.default_rng(9)
+    x = random.normal(size=(200, 6)).astype(np.float32)
+    x[random.permutation(200)[:90]] = x[0]  # one half the same point
+    x[random.permutation(200)[:40]] = 0  # many that tie with everyone
+    x[random.permutation(200)[:20]] = x[7]
+    np.testing.assert_array_equal(nearest(x, k, budget=budget), literal(x, k))
+
+
+def test_candidates_of_a_crowd_grow_as_items_do(monkeypatch):
+    counts, decide = [], neighbours._decide
+
+    def counted(layer, near, items, k):
+        counts.append(int(near.sum()))
+        return decide(layer, near, items, k)
+
+    monkeypatch.setattr(neighbours, "_decide", counted)
+    for n in (1000, 4000):
+        x = np.random.default_rng(n).normal(size=(n, 8)).astype(np.float32)
+        x[::2] = x[0]  # half the items are the same point: n² / 4 pairs of them tie
+        counts.clear()
+        nearest(x, 10, budget=1 << 22)
+        assert 0 < sum(counts) < 40 * n
+
+
+def test_items_of_equal_marks_that_differ_are_no_group(monkeypatch):
+    x = np.random.default_rng(11).integers(0, 2, size=(60, 3)).astype(np.float32)
+    layer = prepare(torch.tensor(x), PLAIN)
+    monkeypatch.setattr(same, "_marks", lambda layer: torch.zeros(60, dtype=torch.int64))
+    kept, source = same.identical(layer, 2)
+    assert (x[kept[source]] == x).all()
+    assert len(np.unique(x, axis=0)) < len(kept)
