@@ -19,6 +19,7 @@ from app.api import errors, system
 from app.api.figures import Requests
 from app.api.middleware import install
 from app.api.state import State
+from app.api.streams import Streams
 from app.comparisons import router as comparisons
 from app.jobs import Engine, Ledger
 from app.jobs.executor import Executor, LocalExecutor
@@ -79,6 +80,7 @@ def create_app(settings: Settings, database: Database, executor: Executor | None
     )
     app.state.accord = state
     app.state.rate = RateLimiter(settings.rate_limit)
+    app.state.streams = Streams(settings.max_streams)
     app.state.requests = Requests()
     app.state.closing = False
     app.state.reader = Reader(settings, executor or LocalExecutor(PRELOAD))

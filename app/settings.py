@@ -76,6 +76,7 @@ class Settings(BaseSettings):
     )
     max_stored_mib: int = Field(20480, ge=1, description="MiB of uploads that a team may keep")
     rate_limit: str = Field("6000/minute", description="requests that a key may make, as COUNT/PERIOD")
+    max_streams: int = Field(100, ge=1, description="streams of events that a key may have open at an API process")
     allow_private_webhooks: bool = Field(
         False, description="whether a webhook may go to a private, loopback or link-local address"
     )

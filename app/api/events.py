@@ -14,9 +14,11 @@ from sqlalchemy import RowMapping
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from sse_starlette.sse import AppStatus
 from starlette.concurrency import run_in_threadpool
+from starlette.types import Receive, Scope, Send
 
 from app.api.jobs import FACTS, FINAL, event_of, find_job
 from app.api.state import State
+from app.api.streams import Streams
 from app.problems import Problem
 from app.storage.database import is_outage
 from app.storage.tables import keys
@@ -36,9 +38,27 @@ _RETRY_MILLISECONDS = 2000  # how long a browser waits before it connects anew
 
 
 class Stream(EventSourceResponse):
-    """A stream of events."""
+    """A stream of events, of which a key may have so many."""
 
     media_type = "text/event-stream"
+
+    def __init__(self, told: AsyncIterator[ServerSentEvent], streams: Streams, key: str) -> None:
+        super().__init__(
+            told,
+            ping=HEARTBEAT_SECONDS,
+            ping_message_factory=lambda: ServerSentEvent(comment="still here"),
+            sep="\n",
+        )
+        self._streams, self._key = streams, key
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends it.
+
+        Raises:
+            Problem: 429 if the key has as many as it may; nothing is sent then.
+        """
+        with self._streams.one(self._key):  # here, where whatever ends the stream passes by
+            await super().__call__(scope, receive, send)
 
 
 async def events(
@@ -56,7 +76,7 @@ async def events(
         last: the last event's id that was seen.
 
     Raises:
-        Problem: 404 if there is no such job.
+        Problem: 404 if there is no such job. Sending it may raise 429, for a key may have so many streams.
     """
     look = partial(_look, state, team, key, kind, job_id)
     row = await run_in_threadpool(look)
@@ -67,12 +87,7 @@ async def events(
         return Response(status_code=204)
     # Its own way to end with the server is the whole process's, whatever servers come and go in it; ours is `closing`.
     AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]
-    return Stream(
-        _told(app, look, row, seen),
-        ping=HEARTBEAT_SECONDS,
-        ping_message_factory=lambda: ServerSentEvent(comment="still here"),
-        sep="\n",
-    )
+    return Stream(_told(app, look, row, seen), app.state.streams, key or team)
 
 
 async def _told(app: FastAPI, look: partial[RowMapping], row: RowMapping, seen: int) -> AsyncIterator[ServerSentEvent]:

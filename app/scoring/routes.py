@@ -132,7 +132,10 @@ def add(router: APIRouter, kind: str, item: type[Any], whole: type[Any]) -> None
         id: Annotated[str, job],
         last: events.LastEventId = None,
     ) -> Response:
-        """Tells how far it is, at least each second while something changes, and how it ended; then the stream ends."""
+        """Tells how far it is, at least each second while something changes, and how it ended; then the stream ends.
+
+        A key may have so many streams open (`limits.streams` of `/v1/me`); one more is answered 429.
+        """
         return await events.events(request.app, state, principal.team, principal.key, kind, id, last)
 
 

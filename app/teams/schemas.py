@@ -16,6 +16,7 @@ class Limits(BaseModel):
     """What a team, a key or a request may have at most."""
 
     requests: str = Field(description="requests of a key, as COUNT/PERIOD", examples=["6000/minute"])
+    streams: int = Field(description="streams of events that a key may have open at once", examples=[100])
     body_mib: int = Field(description="MiB of a request's JSON", examples=[4])
     upload_mib: int = Field(description="MiB of an uploaded file", examples=[2048])
     stored_mib: int = Field(description="MiB of uploads that the team may keep", examples=[20480])
@@ -32,6 +33,7 @@ class Limits(BaseModel):
         """Returns the limits that the operator set."""
         return cls(
             requests=settings.rate_limit,
+            streams=settings.max_streams,
             body_mib=settings.max_body_mib,
             upload_mib=settings.max_upload_mib,
             stored_mib=settings.max_stored_mib,

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from app.api import events
+from app.api.streams import Streams
 from app.teams import keys
 from tests.api.conftest import PATH, Live, Things, told
 
@@ -182,6 +183,36 @@ def test_many_who_listen_hold_no_connection_between_looks(
     for lines, thread in listening:
         thread.join(10)
         assert told("\n".join(lines))[-1]["event"] == "cancelled"
+
+
+def test_a_key_has_so_many_streams_and_another_key_its_own(things: Things, live: Live) -> None:
+    things.service.app.state.streams = Streams(2)
+    _, first = keys.create(things.service.database, "default", "reader")
+    _, second = keys.create(things.service.database, "default", "reader")
+    job = things.make()
+    ours, theirs = ({"Authorization": f"Bearer {key}"} for key in (first, second))
+    listening = [_listening(live, job, **ours) for _ in range(2)]
+    _until(lambda: all(lines for lines, _ in listening))
+    refused = httpx.get(f"{live.url}{PATH}/{job}/events", headers=ours)
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
+    assert refused.headers["content-type"] == "application/problem+json"
+    listening.append(_listening(live, job, **theirs))
+    _until(lambda: bool(listening[2][0]))
+    things.cancel(job)
+    for _, thread in listening:
+        thread.join(10)
+    for _ in range(5):  # those that ended, and those that had ended before, hold no place
+        assert httpx.get(f"{live.url}{PATH}/{job}/events", headers=ours).status_code == 200
+
+
+def test_one_who_goes_away_gives_the_place_back(things: Things, live: Live) -> None:
+    things.service.app.state.streams = streams = Streams(1)
+    job = things.make()
+    for _ in range(3):
+        with httpx.stream("GET", f"{live.url}{PATH}/{job}/events") as answer:
+            assert answer.status_code == 200
+            next(answer.iter_lines())
+        _until(lambda: not streams._open)
 
 
 def test_an_outage_of_the_database_is_waited_out(things: Things, live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
