@@ -42,9 +42,13 @@ class Stream(EventSourceResponse):
 
     media_type = "text/event-stream"
 
-    def __init__(self, told: AsyncIterator[ServerSentEvent], streams: Streams, key: str) -> None:
+    # FastAPI looks for a status here.
+    def __init__(
+        self, told: AsyncIterator[ServerSentEvent], streams: Streams, key: str, status_code: int = 200
+    ) -> None:
         super().__init__(
             told,
+            status_code,
             ping=HEARTBEAT_SECONDS,
             ping_message_factory=lambda: ServerSentEvent(comment="still here"),
             sep="\n",
