@@ -18,6 +18,8 @@ from app.scoring.chores import chores as store_chores
 from app.scoring.settle import count, settle, told
 from app.settings import Settings
 from app.storage import Database
+from app.trainings.retention import clear as clear_trainings
+from app.trainings.settle import settle as settle_training
 from app.uploads.retention import clear as clear_uploads
 from app.uploads.retention import forget as forget_uploads
 from app.webhooks import settle as settle_webhook
@@ -44,6 +46,7 @@ def handlers() -> Handlers:
     made: tuple[Handler, ...] = (
         Handler("comparison", "app.comparisons.work:compare", asked, told=told),
         Handler("study", "app.studies.work:study", asked, told=told),
+        Handler("training", "app.trainings.work:train_pair", chain(settle_training, settle_webhook, count)),
         Handler("extraction", "app.scoring.work:extract", count, keeps_result=False),
     )
     return {handler.kind: handler for handler in made}
@@ -62,6 +65,7 @@ def chores(settings: Settings, database: Database) -> Callable[[Ledger], Sequenc
             Chore("forget answers", _HOUR, lambda: forget_answers(database)),
             Chore("forget uploads", _HOUR, lambda: forget_uploads(settings, database, kept)),
             Chore("forget previews", _HOUR, lambda: forget_previews(settings.data_dir, kept)),
+            Chore("clear trainings", 60.0, lambda: clear_trainings(settings, database)),
             Chore("clear uploads", _HOUR, lambda: clear_uploads(settings, database)),
         )
 

@@ -67,6 +67,7 @@ class Settings(BaseSettings):
     max_samples: int = Field(100_000, ge=2, description="items that a request may ask for")
     max_layers: int = Field(256, ge=1, description="layers of a side that a request may name")
     max_metrics: int = Field(32, ge=1, description="metrics that a request may ask for")
+    max_steps: int = Field(1_000_000, ge=1, description="steps that a training may ask for")
     max_queued: int = Field(2000, ge=1, description="comparisons, studies and trainings that a team may have waiting")
     max_running: int = Field(
         8,
@@ -74,7 +75,7 @@ class Settings(BaseSettings):
         description="parts of jobs that a team may have running at once in each queue: so many models that run "
         "(`extract`) and so many scorings (`score`)",
     )
-    max_stored_mib: int = Field(20480, ge=1, description="MiB of uploads that a team may keep")
+    max_stored_mib: int = Field(20480, ge=1, description="MiB of uploads and of trained models that a team may keep")
     rate_limit: str = Field("6000/minute", description="requests that a key may make, as COUNT/PERIOD")
     max_streams: int = Field(100, ge=1, description="streams of events that a key may have open at an API process")
     allow_private_webhooks: bool = Field(

@@ -24,6 +24,7 @@ from app.models.schemas import (
     TimmModel,
     TrainingModel,
 )
+from app.models.trained import made_by
 from app.problems import invalid
 from app.teams.principal import Principal
 from app.uploads import service as uploads
@@ -39,12 +40,18 @@ class Known:
         reference: what `alignment` calls it; may hold a path of the server.
         modality: what it takes.
         layers: `{name, width}` each.
+        parameters: how many weights it has.
+        fingerprint: sha256 of its weights and preprocessing.
+        bytes: of the files that are kept for it.
     """
 
     source: Mapping[str, Any]
     reference: str
     modality: str | None = None
     layers: Sequence[Mapping[str, Any]] | None = None
+    parameters: int | None = None
+    fingerprint: str | None = None
+    bytes: int = 0
 
 
 def know(state: State, principal: Principal, new: NewModel) -> Known:
@@ -73,10 +80,10 @@ def know(state: State, principal: Principal, new: NewModel) -> Known:
                 shown["path"] = os.path.relpath(folder, root)
             return Known(shown, f"path:{folder}", _modality(root, folder, source.path))
         case TrainingModel():
-            raise invalid(
-                "/source/id",
-                f"there is no training {source.id!r} whose models could be registered; this service has run none yet",
-            )
+            with state.database.read() as connection:
+                made = made_by(state.database, connection, principal, source.id, source.member, "/source/id")
+            facts = {name: made[name] for name in ("modality", "layers", "parameters", "fingerprint", "bytes")}
+            return Known(shown, made["reference"], **facts)
         case FeaturesModel():
             with state.database.read() as connection:
                 upload = uploads.get(connection, principal, source.upload, "/source/upload")

@@ -45,6 +45,9 @@ def register(state: State, connection: Connection, principal: Principal, new: Ne
         "reference": known.reference,
         "modality": known.modality,
         "layers": known.layers,
+        "parameters": known.parameters,
+        "fingerprint": known.fingerprint,
+        "bytes": known.bytes,
     }
     return MODELS.enter(state.database, connection, principal, values)
 

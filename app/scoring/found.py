@@ -110,7 +110,7 @@ def as_csv(
                 text.truncate()
         yield text.getvalue()
 
-    return StreamingResponse(blocks(), media_type=CSV, headers=_saved_as(name, "csv"))
+    return StreamingResponse(blocks(), media_type=CSV, headers=saved_as(name, "csv"))
 
 
 def as_npz(name: str, grids: Mapping[str, Grid | None], names: Mapping[str, Sequence[str]]) -> Response:
@@ -121,7 +121,7 @@ def as_npz(name: str, grids: Mapping[str, Grid | None], names: Mapping[str, Sequ
             arrays[what] = np.array(grid, dtype=np.float64)  # None is NaN to numpy
     out = io.BytesIO()
     np.savez_compressed(out, **arrays)
-    return Response(out.getvalue(), media_type=NPZ, headers=_saved_as(name, "npz"))
+    return Response(out.getvalue(), media_type=NPZ, headers=saved_as(name, "npz"))
 
 
 def as_picture(draw: Callable[[], bytes], kind: str) -> Response:
@@ -140,6 +140,7 @@ def as_picture(draw: Callable[[], bytes], kind: str) -> Response:
     return Response(content, media_type=kind, headers=_LOCKED)
 
 
-def _saved_as(name: str, extension: str) -> dict[str, str]:
+def saved_as(name: str, extension: str) -> dict[str, str]:
+    """Returns the header that has a browser keep an answer as a file."""
     safe = re.sub(r"[^A-Za-z0-9._=-]+", "-", name)
     return {"Content-Disposition": f'attachment; filename="{safe}.{extension}"'}

@@ -99,6 +99,7 @@ models = Table(
     Column("layers", sa.JSON),  # [{name, width}]
     Column("parameters", sa.BigInteger),
     Column("fingerprint", String(64)),
+    Column("bytes", sa.BigInteger, nullable=False, server_default="0"),  # of the files that are kept for it alone
     Column("created_at", Float, nullable=False),
     Column("deleted_at", Float),
     Index(

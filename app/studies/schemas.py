@@ -42,13 +42,29 @@ def _different(models: list[str]) -> list[str]:
 class Reference(Part):
     """A kernel that every layer of every model is held against."""
 
-    kind: Literal["kernel", "counts", "corpus"] = Field(
+    kind: Literal["kernel", "counts", "corpus", "training"] = Field(
         description="`kernel`: an .npz with `kernel [n, n]`; `counts`: an .npz with co-occurrence `counts [n, n]`; "
-        "`corpus`: a text, one document a line, in which the probe set's texts are counted. Of counts it is the PMI.",
+        "`corpus`: a text, one document a line, in which the probe set's texts are counted. Of counts it is the PMI. "
+        "`training`: what the theory has every hidden layer of a linear pair be like, on vectors `x` as the network "
+        "takes them.",
         examples=["corpus"],
     )
-    upload: str = Field(
-        min_length=1, max_length=40, description="the upload that holds it", examples=["upl_01kb0000000000000000000000"]
+    upload: str | None = Field(
+        None,
+        min_length=1,
+        max_length=40,
+        description="the upload that holds it; a training has none",
+        examples=["upl_01kb0000000000000000000000"],
+    )
+    training: str | None = Field(
+        None,
+        min_length=1,
+        max_length=40,
+        description="the training, of the recipe `linear`; a training's alone",
+        examples=["trn_01kb0000000000000000000000"],
+    )
+    member: Literal["a", "b"] | None = Field(
+        None, description="whose view of the items `x` is; a training's alone, then `a`", examples=["a"]
     )
     window: int | None = Field(
         None,

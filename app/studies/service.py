@@ -11,7 +11,6 @@ from alignment.activations import Layers
 from alignment.errors import UnknownNameError
 from alignment.metrics import MetricChoice
 from alignment.models import Pooling
-from alignment.study import KernelSource
 from alignment.study.reference.scores import least_items
 from app.api.errors import pointer
 from app.api.state import State
@@ -21,11 +20,10 @@ from app.probes.service import find as find_probe
 from app.problems import invalid
 from app.scoring import choices
 from app.settings import Settings
-from app.studies.schemas import NewStudy, Reference
+from app.studies import references
+from app.studies.schemas import NewStudy
 from app.teams import audit
 from app.teams.principal import Principal
-from app.uploads import service as uploads
-from app.uploads.files import path_of
 
 KIND = "study"
 T = TypeVar("T")
@@ -63,7 +61,7 @@ def create(state: State, connection: Connection, principal: Principal, body: New
     source = None
     if body.reference is not None:
         _check_kernel_items(body, metrics, probe)
-        source = _source(state.settings, connection, principal, body.reference)
+        source = references.find_source(state, connection, principal, body.reference, probe)
     request = shown(body, metrics, source)
     row = state.ledger.submit(
         connection,
@@ -93,8 +91,7 @@ def shown(body: NewStudy, metrics: Sequence[MetricChoice], source: Mapping[str, 
     """Returns the request with every default filled in."""
     reference = None
     if body.reference is not None and source is not None:
-        filled = {name: source[name] for name in ("window", "smoothing") if name in source}
-        reference = {"kind": body.reference.kind, "upload": body.reference.upload, **filled}
+        reference = references.shown(body.reference, source)
     return {
         "models": body.models,
         "layers": body.layers,
@@ -160,14 +157,3 @@ def _check_kernel_items(body: NewStudy, metrics: Sequence[MetricChoice], probe: 
     items, least = min(body.samples, probe["samples"]), least_items(metrics)
     if items < least:
         raise invalid("/reference", f"the comparison with a kernel needs {least} items, and {items} are drawn")
-
-
-def _source(settings: Settings, connection: Connection, principal: Principal, given: Reference) -> dict[str, Any]:
-    """Returns what the work is told of a reference kernel."""
-    for name, kinds in (("window", ("corpus",)), ("smoothing", ("corpus", "counts"))):
-        if getattr(given, name) is not None and given.kind not in kinds:
-            raise invalid(f"/reference/{name}", f"a {given.kind} has no {name}; leave it out")
-    upload = uploads.get(connection, principal, given.upload, "/reference/upload", hold=True)
-    options = {name: getattr(given, name) for name in ("window", "smoothing") if getattr(given, name) is not None}
-    source = KernelSource(given.kind, str(path_of(settings, upload)), **options)
-    return {**source.to_dict(), "name": upload["filename"]}

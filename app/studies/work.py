@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from alignment.errors import ProbeError
-from alignment.study import KernelSource, conclude
+from alignment.study import conclude
 from alignment.study.reference import ReferenceKernel, read_reference
 from alignment.study.reference.scores import least_items
 from app.jobs import Context, Done, Needs
@@ -16,6 +16,7 @@ from app.scoring.asked import items_of
 from app.scoring.extraction import Opening, obtain, open_request
 from app.scoring.hiding import hide_file
 from app.scoring.stages import Stages
+from app.studies.kernels import kernel_source
 
 
 def study(payload: Mapping[str, Any], context: Context) -> Done | Needs:
@@ -88,9 +89,8 @@ def _reference(payload: Mapping[str, Any], opening: Opening, context: Context) -
     asked = payload["reference"]
     if asked is None:
         return None
-    items = items_of(payload, payload["probe"]["name"])
+    items = items_of(payload, payload["probe"]["name"], context.settings)
     hide_file(context, asked["path"], asked["name"])
-    source = KernelSource(**{name: asked[name] for name in ("kind", "path", "window", "smoothing") if name in asked})
-    found = read_reference(source, items.whole, items.drawn, least_items(opening.scoring.metrics))
-    found.facts["path"] = asked["name"]
+    found = read_reference(kernel_source(asked), items.whole, items.drawn, least_items(opening.scoring.metrics))
+    found.facts.update(kind=asked["kind"], path=asked["name"])
     return found

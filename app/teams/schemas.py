@@ -19,7 +19,7 @@ class Limits(BaseModel):
     streams: int = Field(description="streams of events that a key may have open at once", examples=[100])
     body_mib: int = Field(description="MiB of a request's JSON", examples=[4])
     upload_mib: int = Field(description="MiB of an uploaded file", examples=[2048])
-    stored_mib: int = Field(description="MiB of uploads that the team may keep", examples=[20480])
+    stored_mib: int = Field(description="MiB of uploads and of trained models that the team may keep", examples=[20480])
     samples: int = Field(description="items that a request may ask for", examples=[100000])
     layers: int = Field(description="layers of a side that a request may name", examples=[256])
     metrics: int = Field(description="metrics that a request may ask for", examples=[32])
@@ -48,7 +48,7 @@ class Limits(BaseModel):
 class Use(BaseModel):
     """What the team has now."""
 
-    stored_bytes: int = Field(description="bytes of uploads that it keeps", examples=[48213])
+    stored_bytes: int = Field(description="bytes of uploads and of trained models that it keeps", examples=[48213])
     queued: int = Field(description="its comparisons, studies and trainings that have not ended", examples=[3])
     models: int = Field(description="models that it has registered", examples=[12])
     probes: int = Field(description="probe sets that it has registered", examples=[2])

@@ -9,9 +9,12 @@ from app.storage.tables import models, probes, uploads
 
 
 def stored(connection: Connection, team: str) -> int:
-    """Returns how many bytes of uploads a team keeps."""
-    asked = sa.select(sa.func.coalesce(sa.func.sum(uploads.c.bytes), 0)).where(uploads.c.team_id == team)
-    return int(connection.execute(asked).scalar_one())
+    """Returns how many bytes of uploads, and of models that trainings made, a team keeps."""
+    sent = sa.select(uploads.c.bytes).where(uploads.c.team_id == team)
+    ours = (models.c.team_id == team, models.c.deleted_at.is_(None), models.c.bytes > 0)
+    made = sa.select(models.c.reference, models.c.bytes).where(*ours).distinct()  # one may have several names
+    asked = [sa.select(sa.func.coalesce(sa.func.sum(kept.subquery().c.bytes), 0)) for kept in (sent, made)]
+    return sum(int(connection.execute(one).scalar_one()) for one in asked)
 
 
 def registered(connection: Connection, team: str) -> tuple[int, int]:

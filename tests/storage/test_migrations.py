@@ -69,9 +69,11 @@ def test_several_at_once_migrate_once_and_agree_on_who_the_database_is(database_
 
 def test_migrating_again_changes_nothing(database: Database) -> None:
     before = database.cluster_id()
+    with database.read() as connection:
+        revision = revision_of(connection)
     database.migrate()
     with database.read() as connection:
-        assert revision_of(connection) == "0001"
+        assert revision_of(connection) == revision is not None
     assert database.cluster_id() == before
 
 

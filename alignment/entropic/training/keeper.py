@@ -29,9 +29,15 @@ class Keeper(Protocol):
 
 @dataclass(frozen=True)
 class FileKeeper:
-    """A file that always holds a whole state."""
+    """A file that always holds a whole state.
+
+    Attributes:
+        path: the file.
+        writer: tells this keeper's drafts from those of another process that may keep the same training's state.
+    """
 
     path: Path
+    writer: str = ""
 
     def load(self, request: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Returns the kept state; see `Keeper.load`."""
@@ -50,7 +56,7 @@ class FileKeeper:
     def save(self, request: Mapping[str, Any], state: Mapping[str, Any]) -> None:
         """Keeps a state; see `Keeper.save`."""
         self.path.parent.mkdir(exist_ok=True)
-        draft = self.path.with_suffix(".draft")
+        draft = self.path.with_suffix(f"{self.writer and f'.{self.writer}'}.draft")
         with draft.open("wb") as file:
             file.write(pack({"request": request, "state": state}))
             file.flush()

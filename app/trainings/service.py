@@ -1,0 +1,238 @@
+"""Service: a training is checked against all that is known, and queued."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+import zipfile
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping
+
+from alignment.entropic.recipes import RECIPES, TrainingRequest
+from alignment.entropic.rows import SUFFIXES
+from alignment.errors import RequestError
+from app.api.jobs import find_job
+from app.api.state import State
+from app.jobs import NewJob
+from app.jobs.ledger import result_of
+from app.models.trained import KIND, made_by
+from app.probes.service import find as find_probe
+from app.problems import Problem, invalid
+from app.scoring import choices
+from app.teams import audit
+from app.teams.principal import Principal
+from app.teams.use import stored
+from app.trainings.files import PROBE
+from app.trainings.recipes import BUILTIN, require
+from app.trainings.schemas import NewTraining
+from app.uploads.draft import over_quota
+
+_MIB = 1 << 20
+_MOST_BYTES = 256 * _MIB  # of a probe set's arrays, unpacked: they are read here, some copies of them
+_READING = threading.Lock()  # one at a time
+# Each is left out in turn to find which one a recipe does not take; what names the least comes first.
+_AT_FAULT = (
+    "view_a",
+    "view_b",
+    "labels",
+    "estimator",
+    "strength",
+    "optimizer",
+    "weight_decay",
+    "steps",
+    "data",
+    "objective",
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A training that a recipe takes.
+
+    Attributes:
+        request: with every default filled in, as the recipe gets it.
+        probe: the row of the probe set that it learns from, if it is one.
+    """
+
+    request: TrainingRequest
+    probe: RowMapping | None
+
+
+def find_data(state: State, principal: Principal, body: NewTraining) -> RowMapping | None:
+    """Returns the row of the probe set that a training is to learn from; None for a data set of the recipe's.
+
+    Raises:
+        Problem: 422 that points at what cannot be met.
+    """
+    require(body.recipe)
+    if body.steps is not None and body.steps > state.settings.max_steps:
+        raise invalid("/steps", f"steps is {body.steps}; at most {state.settings.max_steps} are taken")
+    facts = RECIPES[body.recipe].facts
+    if body.data is None:
+        return None
+    if body.data.startswith(BUILTIN):
+        if body.data.removeprefix(BUILTIN) not in facts.data:
+            raise invalid(
+                "/data", f"the recipe {body.recipe} has no data set {body.data!r}; it has {_own(body.recipe)}"
+            )
+        return None
+    try:
+        with state.database.read() as connection:
+            probe = find_probe(connection, principal, body.data, "/data")
+    except Problem:
+        if body.data in facts.data:  # as the command line calls it
+            return None
+        raise
+    _check_probe(body, probe, state)
+    return probe
+
+
+def _check_probe(body: NewTraining, probe: RowMapping, state: State) -> None:
+    own = _own(body.recipe)
+    if not RECIPES[body.recipe].facts.rows:
+        raise invalid("/data", f"the recipe {body.recipe} learns from data of its own alone: {own}")
+    if probe["modality"] != "array":
+        raise invalid(
+            "/data",
+            f"the probe set {probe['name']!r} holds {probe['modality']} items, and the recipe {body.recipe} learns "
+            f"from vectors: an .npz with x (or a and b) and y or target; or one of {own}",
+        )
+    if not probe["reference"].endswith(SUFFIXES):
+        raise invalid("/data", f"the probe set {probe['name']!r} is no .npz or .safetensors file; send it as one")
+    most, size = state.settings.max_samples, _unpacked(Path(probe["reference"]))
+    if probe["samples"] > most:
+        raise invalid(
+            "/data", f"the probe set {probe['name']!r} has {probe['samples']} items; at most {most} are taken"
+        )
+    if size > _MOST_BYTES:
+        raise invalid(
+            "/data",
+            f"the probe set {probe['name']!r} has {size >> 20} MiB of arrays; at most {_MOST_BYTES >> 20} are learnt "
+            "from: take fewer items, or project them",
+        )
+
+
+def _own(recipe: str) -> str:
+    return ", ".join(f"{BUILTIN}{data}" for data in RECIPES[recipe].facts.data)
+
+
+def _unpacked(path: Path) -> int:
+    """Returns how many bytes a file's arrays have."""
+    try:
+        if path.suffix != ".npz":
+            return path.stat().st_size
+        with zipfile.ZipFile(path) as archive:
+            return sum(member.file_size for member in archive.infolist())
+    except (OSError, zipfile.BadZipFile) as error:
+        raise invalid("/data", "its file cannot be read any more; register the probe set anew") from error
+
+
+def plan(body: NewTraining, probe: RowMapping | None) -> Plan:
+    """Returns the training with the recipe's own defaults filled in; this reads the data, all of it.
+
+    Raises:
+        Problem: 422 that points at what the recipe cannot do.
+    """
+    fields = body.model_dump(exclude={"priority", "webhook_url"})
+    if probe is not None:
+        fields["data"] = probe["reference"]
+    elif body.data is not None:
+        fields["data"] = body.data.removeprefix(BUILTIN)
+    with _READING if probe is not None else nullcontext():
+        try:
+            return Plan(_fill(fields), probe)
+        except RequestError as error:
+            message = str(error) if probe is None else str(error).replace(probe["reference"], repr(probe["name"]))
+            raise invalid(f"/{_at_fault(fields, str(error))}", message) from error
+
+
+def _fill(fields: Mapping[str, Any]) -> TrainingRequest:
+    request = TrainingRequest(**fields)
+    return RECIPES[request.recipe].of(request).request
+
+
+def _at_fault(fields: Mapping[str, Any], message: str) -> str:
+    """Returns the field without which the recipe has nothing, or something else, to complain of."""
+    plain = TrainingRequest()
+    for name in _AT_FAULT:
+        default = getattr(plain, name)
+        if fields[name] == default:
+            continue
+        try:
+            _fill({**fields, name: default})
+        except RequestError as error:
+            if str(error) == message:
+                continue
+        return name
+    return "recipe"
+
+
+def create(state: State, connection: Connection, principal: Principal, body: NewTraining, plan: Plan) -> RowMapping:
+    """Queues a training in the caller's transaction; returns its row. A webhook's address is the caller's to check.
+
+    Raises:
+        Problem: 422 if its probe set has gone meanwhile, 413 if the team may keep nothing more, 429 if it has as many
+            jobs as it may.
+    """
+    choices.check_room(state, connection, principal.team)
+    if stored(connection, principal.team) >= state.settings.max_stored_mib * _MIB:
+        raise over_quota(state.settings.max_stored_mib)
+    if plan.probe is not None:
+        find_probe(connection, principal, plan.probe["id"], "/data")
+    request = shown(body, plan)
+    row = state.ledger.submit(
+        connection,
+        NewJob(
+            kind=KIND,
+            team=principal.team,
+            queue="score",
+            request=request,
+            payload={
+                "training": plan.request.to_dict(),
+                "probe": None if plan.probe is None else choices.items(plan.probe),
+                "place": uuid.uuid4().hex,
+                "key": principal.key,
+                "request": request,
+            },
+            priority=body.priority,
+            webhook_url=body.webhook_url,
+        ),
+    )
+    audit.record(state.database, connection, principal, "training.create", row["id"])
+    return row
+
+
+def shown(body: NewTraining, plan: Plan) -> dict[str, Any]:
+    """Returns the request with every default filled in."""
+    data = f"{BUILTIN}{plan.request.data}" if plan.probe is None else body.data
+    filled = replace(plan.request, data=data).to_dict()
+    return {**filled, "priority": body.priority, "webhook_url": body.webhook_url}
+
+
+def probe_of(state: State, principal: Principal, training: str) -> bytes:
+    """Returns the probe set, as `.npz`, that a training's models can be compared on.
+
+    Raises:
+        Problem: 404 if the team has no such training, it has none of its own, or its files are gone; 409 if it has not
+            succeeded.
+    """
+    with state.database.read() as connection:
+        find_job(connection, principal.team, KIND, training)
+        found = result_of(connection, training)
+        if found is None:
+            raise Problem(409, f"the training {training} has not succeeded; it has items when it has")
+        if found[0]["probe"] is not None:
+            raise Problem(404, f"it has no items of its own; compare its models on {found[0]['probe']!r}")
+        try:
+            made = made_by(state.database, connection, principal, training, "a", "path/id")
+        except Problem as error:
+            raise Problem(404, error.detail) from error
+    try:
+        return (Path(made["reference"].removeprefix("path:")).parent / PROBE).read_bytes()
+    except OSError as error:
+        raise Problem(404, "its files are gone; train it anew") from error
