@@ -27,7 +27,9 @@ Clock = Callable[[], sa.ColumnElement[float]]
 LEASE_SECONDS = 120.0  # more than resolving and sending can take
 MOST_ATTEMPTS = 15  # with the waits below, about seven hours
 _FIRST_WAIT, _LONGEST_WAIT = 5.0, 3600.0
-_AT_ONCE = 8  # hosts that are sent to at once: one that is slow holds up its own deliveries alone
+# Hosts that are sent to at once, and those of a team: one that is slow holds up its own deliveries alone, and a team
+# that has many of them holds up itself alone.
+_AT_ONCE, _OF_A_TEAM = 32, 4
 _LOOKED_AT = 500
 
 
@@ -62,17 +64,18 @@ class Courier:
         self._database, self._send, self._chance = database, send, chance
         self._now = now or database.now
         self._lock = threading.Lock()
-        self._rounds: dict[str, threading.Thread] = {}
+        self._rounds: dict[tuple[str, str], threading.Thread] = {}  # by team and host
 
     def run(self) -> None:
-        """Begins to send what is due, a thread a host; does not wait for hosts that it is still sending to."""
-        for url in self._due():
-            host = httpx.URL(url).netloc.decode()
+        """Begins to send what is due, a thread for a team's host; does not wait for those that it still sends to."""
+        for team, url in self._due():
+            place = (team, httpx.URL(url).netloc.decode())
             with self._lock:
-                if host in self._rounds or len(self._rounds) >= _AT_ONCE:
+                of_team = sum(owner == team for owner, _ in self._rounds)
+                if place in self._rounds or of_team >= _OF_A_TEAM or len(self._rounds) >= _AT_ONCE:
                     continue
-                thread = threading.Thread(target=self._round, args=(host, url), name="webhook", daemon=True)
-                self._rounds[host] = thread
+                thread = threading.Thread(target=self._round, args=(place, url), name="webhook", daemon=True)
+                self._rounds[place] = thread
             thread.start()
 
     def wait(self) -> None:
@@ -85,27 +88,32 @@ class Courier:
             for thread in running:
                 thread.join()
 
-    def _due(self) -> Sequence[str]:
-        """Returns the addresses that something is due for; those that take what they are sent come first.
+    def _due(self) -> Sequence[tuple[str, str]]:
+        """Returns the teams and addresses that something is due for: of each team one, then of each another, and so on.
 
-        However much waits for one that is dead, it is one address, and comes after the others.
+        Of a team those that take what they are sent come first: however much waits for one that is dead, it is one
+        address, and comes after the others.
         """
+        urgency = (sa.func.max(deliveries.c.attempts), sa.func.min(deliveries.c.next_at))
+        turn = sa.func.row_number().over(partition_by=deliveries.c.team_id, order_by=urgency)
         asked = (
-            sa.select(deliveries.c.url)
+            sa.select(deliveries.c.team_id, deliveries.c.url)
             .where(deliveries.c.state == "pending")
-            .group_by(deliveries.c.url)
+            .group_by(deliveries.c.team_id, deliveries.c.url)
             .having(sa.func.min(deliveries.c.next_at) <= self._now())
-            .order_by(sa.func.max(deliveries.c.attempts), sa.func.min(deliveries.c.next_at))
+            .order_by(turn, *urgency)
             .limit(_LOOKED_AT)
         )
         with self._database.read() as connection:
-            return connection.execute(asked).scalars().all()
+            return [(team, url) for team, url in connection.execute(asked)]
 
-    def _round(self, host: str, url: str) -> None:
-        """Sends what is due for an address, until one is not taken: the rest is for a later round."""
+    def _round(self, place: tuple[str, str], url: str) -> None:
+        """Sends what is due of a team for an address, until one is not taken: the rest is for a later round."""
+        team, host = place
+        ours = (deliveries.c.state == "pending", deliveries.c.team_id == team, deliveries.c.url == url)
         due = (
             sa.select(deliveries.c.id)
-            .where(deliveries.c.state == "pending", deliveries.c.url == url, deliveries.c.next_at <= self._now())
+            .where(*ours, deliveries.c.next_at <= self._now())
             .order_by(deliveries.c.attempts, deliveries.c.next_at, deliveries.c.id)
             .limit(_LOOKED_AT)
         )
@@ -128,7 +136,7 @@ class Courier:
                 _LOG.exception("deliveries failed", host=host)
         finally:
             with self._lock:
-                del self._rounds[host]
+                del self._rounds[place]
 
     def _sent(self, letter: Letter) -> Outcome:
         try:

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from app.storage import Database
 from app.storage.tables import deliveries, teams
+from app.teams import keys
 from app.webhooks import enqueue
 from app.webhooks.courier import LEASE_SECONDS, MOST_ATTEMPTS, Courier, forget, wait_seconds
 from app.webhooks.post import Letter, Outcome
@@ -121,9 +122,9 @@ def test_two_couriers_at_once_send_each_once(database: Database, team: str, cloc
 
     def work(courier: Courier) -> None:
         barrier.wait()
-        for _ in range(3):
+        for _ in range(3):  # a team's hosts are some at a time
             courier.run()
-        courier.wait()
+            courier.wait()
 
     threads = [threading.Thread(target=work, args=(courier,)) for courier in couriers]
     for thread in threads:
@@ -220,7 +221,57 @@ def test_an_address_that_takes_nothing_comes_after_those_that_do(database: Datab
     assert len(sent.letters) == 1  # nobody waits for it fifty times
     clock.at += 1
     put(database, team, clock, url="https://quick.example/")
-    assert Courier(database, sent, now=clock)._due() == ["https://quick.example/", "https://dead.example/"]
+    assert Courier(database, sent, now=clock)._due() == [
+        (team, "https://quick.example/"),
+        (team, "https://dead.example/"),
+    ]
+
+
+def test_a_team_of_many_slow_hosts_holds_up_itself_alone(database: Database, team: str, clock: Clock) -> None:
+    with database.write() as connection:
+        other = keys.ensure_team(database, connection, "theirs")
+    for number in range(60):
+        put(database, team, clock, url=f"https://slow{number}.example/")
+    clock.at += 1
+    put(database, other, clock, url="https://quick.example/")
+    released, quick = threading.Event(), threading.Event()
+    at_once: list[str] = []
+
+    def send(letter: Letter) -> Outcome:
+        if "slow" in letter.url:
+            at_once.append(letter.url)
+            assert released.wait(30)
+        else:
+            quick.set()
+        return Outcome()
+
+    courier = Courier(database, send, now=clock)
+    courier.run()
+    assert quick.wait(30)
+    assert len(at_once) <= 4
+    released.set()
+    while any(row["state"] == "pending" for row in rows(database)):
+        courier.run()
+        courier.wait()
+    assert len(at_once) == 60
+
+
+def test_teams_take_turns_however_many_addresses_one_has(
+    database: Database, team: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.webhooks.courier._LOOKED_AT", 3)
+    with database.write() as connection:
+        other = keys.ensure_team(database, connection, "theirs")
+    for number in range(5):
+        put(database, team, clock, url=f"https://host{number}.example/")
+    clock.at += 1
+    put(database, other, clock, url="https://last.example/")
+    due = Courier(database, Sent(), now=clock)._due()
+    assert due == [
+        (team, "https://host0.example/"),
+        (other, "https://last.example/"),
+        (team, "https://host1.example/"),
+    ]
 
 
 @pytest.mark.parametrize(("seconds", "left"), [(10.0, 1), (0.0, 0)])
