@@ -8,7 +8,7 @@ from torch import Tensor
 
 from alignment.metrics.facts import Values
 from alignment.metrics.neighbours import Hits, NeighbourPairing
-from alignment.views import Edges, Views
+from alignment.views import Edges, Views, ahead
 
 
 class Cknna(NeighbourPairing):
@@ -25,42 +25,39 @@ class Cknna(NeighbourPairing):
         super().__init__(a, b, values)
         own_a, own_b = (
             torch.where(own > noise, own, torch.nan).rsqrt()
-            for own, noise in ((_own_dependence(e), _noise(v, self.k)) for e, v in ((self.a, a), (self.b, b)))
+            for own, noise in (
+                (_own_dependence(e, runs_ahead=self.ahead), _noise(v, self.k)) for e, v in ((self.a, a), (self.b, b))
+            )
         )
         self.scale = torch.outer(own_a, own_b)
 
     def score(self, hits: Hits) -> Float[Tensor, "a b"]:
         """Returns the grid, a row of A's layers at a time where sums are by item."""
         n, item, other = self.n, self.a.item[hits.ours], self.a.other[hits.ours]
-        gram_a, mask_a = self.a.product[hits.ours], self.a.member[hits.ours]
+        gram_a, mask_a = self.a.product[:-1][hits.ours], self.a.member[:-1][hits.ours]
         gram_b, mask_b = self.b.product[hits.theirs], self.b.member[hits.theirs]
-        forth, back = _reciprocal(item * n + other, other * n + item)
-        trace = (gram_a[forth] * mask_a[back]).T @ (gram_b[forth] * mask_b[back])
+        if self.ahead:  # an edge without its reverse counts for nothing
+            beside = torch.cat([hits.theirs, hits.theirs.new_tensor([len(self.b)])])[self.a.reverse]
+            trace = (gram_a * self.a.member[self.a.reverse]).T @ (gram_b * self.b.member[beside])
+        else:
+            forth, back = _reciprocal(item * n + other, other * n + item)
+            trace = (gram_a[forth] * mask_a[back]).T @ (gram_b[forth] * mask_b[back])
         sums = (gram_a.T @ mask_b) * (mask_a.T @ gram_b)
-        chains = torch.stack(
-            [
-                _chain(n, gram_a[:, layer], mask_a[:, layer], gram_b, mask_b, item, other)
-                for layer in range(gram_a.shape[1])
-            ]
-        )
+        chains = torch.stack([self._chain(layer, hits, item, other) for layer in range(gram_a.shape[1])])
         return (trace + sums / ((n - 1) * (n - 2)) - 2 * chains / (n - 2)) * self.scale
 
-
-def _chain(
-    n: int,
-    gram_a: Float[Tensor, " hits"],
-    mask_a: Float[Tensor, " hits"],
-    gram_b: Float[Tensor, "hits b"],
-    mask_b: Float[Tensor, "hits b"],
-    item: Int[Tensor, " hits"],
-    other: Int[Tensor, " hits"],
-) -> Float[Tensor, " b"]:
-    """Returns the sum over items of A's masked column sum times B's masked row sum."""
-    held = mask_a.nonzero().squeeze(1)
-    nothing = torch.zeros(n, gram_b.shape[1], dtype=torch.float64, device=gram_b.device)
-    columns = nothing.index_add(0, other[held], gram_a[held].unsqueeze(1) * mask_b[held])
-    rows = nothing.index_add(0, item[held], gram_b[held])
-    return (columns * rows).sum(dim=0)
+    def _chain(
+        self, layer: int, hits: Hits, item: Int[Tensor, " hits"], other: Int[Tensor, " hits"]
+    ) -> Float[Tensor, " b"]:
+        """Returns the sum over items of A's masked column sum times B's masked row sum, for one layer of A."""
+        mine = self.a.member[:-1, layer][hits.ours]
+        held = ahead.those(mine > 0, ahead=self.ahead)
+        theirs = hits.theirs[held]
+        rows = torch.zeros(self.n, self.b.member.shape[1], dtype=torch.float64, device=item.device)
+        rows = ahead.add_by(rows, item[held], mine[held].unsqueeze(1) * self.b.product[theirs], ahead=self.ahead)
+        gram_a = self.a.product[:-1, layer][hits.ours][held].unsqueeze(1)
+        # an entry of a column sum meets its column's row sum: no sum by columns is needed
+        return (gram_a * self.b.member[theirs] * rows[other[held]]).sum(dim=0)
 
 
 def _reciprocal(
@@ -78,16 +75,17 @@ def _noise(views: Views, k: int) -> Float[Tensor, " layers"]:
     """Returns what rounding alone could make of n(n - 3) times a layer's masked HSIC with itself."""
     noise = []
     for layer in views.layers:
-        size = sum(float(rows.square().sum()) for _, rows in layer.blocks()) / views.items
-        noise.append(views.items * k * (50 * torch.finfo(layer.precision).eps * size) ** 2)
-    return torch.tensor(noise, dtype=torch.float64, device=views.device)
+        size = torch.zeros((), dtype=torch.float64, device=views.device)
+        for _, rows in layer.blocks():
+            size += rows.square().sum()
+        noise.append(views.items * k * (50 * torch.finfo(layer.precision).eps * size / views.items).square())
+    return torch.stack(noise)
 
 
-def _own_dependence(edges: Edges) -> Float[Tensor, " layers"]:
+def _own_dependence(edges: Edges, *, runs_ahead: bool) -> Float[Tensor, " layers"]:
     """Returns n(n - 3) times each layer's masked HSIC with itself."""
-    n, gram = edges.n, edges.product
-    forth, back = _reciprocal(edges.keys, edges.other * n + edges.item)
-    nothing = torch.zeros(n, gram.shape[1], dtype=torch.float64, device=gram.device)
-    columns, rows = nothing.index_add(0, edges.other, gram), nothing.index_add(0, edges.item, gram)
-    trace = (gram[forth] * gram[back]).sum(dim=0)
-    return trace + gram.sum(dim=0) ** 2 / ((n - 1) * (n - 2)) - 2 * (columns * rows).sum(dim=0) / (n - 2)
+    n, gram = edges.n, edges.product[:-1]
+    rows = torch.zeros(n, gram.shape[1], dtype=torch.float64, device=gram.device)
+    rows = ahead.add_by(rows, edges.item, gram, ahead=runs_ahead)
+    trace = (gram * edges.product[edges.reverse]).sum(dim=0)
+    return trace + gram.sum(dim=0) ** 2 / ((n - 1) * (n - 2)) - 2 * (gram * rows[edges.other]).sum(dim=0) / (n - 2)

@@ -12,7 +12,7 @@ from alignment.metrics import crossproducts
 from alignment.metrics.facts import InfluencePairing, Values
 from alignment.metrics.moments import NullMoments, Summary, stacked, summarise, third_moment, variance
 from alignment.metrics.pairs import inner, inner_permuted
-from alignment.views import CentredGrams, Kernel, Views
+from alignment.views import CentredGrams, Kernel, Views, ahead
 
 _FEWEST, _MOST = 30, 4096  # items that moments describe a tail from, and that a cube of them is worth
 _DOMINANT = 0.2  # the share of a Gram's squares in one row beyond which its moments say little of the tail
@@ -39,7 +39,7 @@ class Cka(InfluencePairing):
     def __init__(self, a: Views, b: Views, values: Values, *, unbiased: bool) -> None:
         kernel = Kernel(values["kernel"], values["bandwidth"])
         self.a, self.b, self.unbiased = a.grams(kernel), b.grams(kernel), unbiased
-        n = a.items
+        n, self.ahead = a.items, ahead.runs_ahead(a.device)
         self.weight = -2 / (n - 2) if unbiased else 1.0
         self.constant = 1 / ((n - 1) * (n - 2)) if unbiased else 0.0
         features_a, features_b = self.a.features, self.b.features
@@ -129,9 +129,9 @@ class Cka(InfluencePairing):
         for items in torch.split(torch.arange(self.a.n, device=group.device), step):
             rows_a, rows_b = (self._rows(grams, items).to(wide) for grams in (self.a, self.b))
             where = group[items]
-            cross.index_add_(0, where, (rows_a @ rows_b.transpose(1, 2)).double())
-            own_a.index_add_(0, where, rows_a.square().sum(dim=2, dtype=torch.float64))
-            own_b.index_add_(0, where, rows_b.square().sum(dim=2, dtype=torch.float64))
+            ahead.add_by(cross, where, (rows_a @ rows_b.transpose(1, 2)).double(), ahead=self.ahead)
+            ahead.add_by(own_a, where, rows_a.square().sum(dim=2, dtype=torch.float64), ahead=self.ahead)
+            ahead.add_by(own_b, where, rows_b.square().sum(dim=2, dtype=torch.float64), ahead=self.ahead)
         return self._moved(cross, own_a, own_b)
 
     def _moved(
@@ -149,7 +149,7 @@ class Cka(InfluencePairing):
 
         def summed(x: Sided, y: Sided) -> Float[Tensor, " groups"]:
             nothing = torch.zeros(groups, dtype=torch.float64, device=group.device)
-            return nothing.index_add_(0, group, self._row_terms(x, y))
+            return ahead.add_by(nothing, group, self._row_terms(x, y), ahead=self.ahead)
 
         side_a, side_b = (
             [Sided(*one) for one in zip(grams.features, grams.diagonal, self._shift(grams).double(), strict=True)]

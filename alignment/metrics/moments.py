@@ -65,7 +65,7 @@ def summarise(matrix: Float[Tensor, "n n"]) -> Summary:
     third moment about zero a central one: nothing cancels later.
     """
     n = len(matrix)
-    shift = float(matrix.diagonal().double().sum()) / (n - 1)
+    shift = matrix.diagonal().double().sum() / (n - 1)
     centred = matrix + shift / n
     centred.diagonal().sub_(shift)
     diagonal = centred.diagonal().double()

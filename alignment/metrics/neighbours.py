@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from alignment.metrics.facts import InfluencePairing, Pairing, Values
-from alignment.views import EdgeFinder, Edges, Views
+from alignment.views import EdgeFinder, Edges, Views, ahead
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,12 @@ class Hits:
     """The edges that both sides have, under one pairing of their items.
 
     Attributes:
-        ours: their places among A's edges.
+        ours: their places among A's edges; all of A's, with `theirs` the row of no edge where B has none, on a device
+            that runs ahead of the host.
         theirs: their places among B's edges.
     """
 
-    ours: Int[Tensor, " hits"]
+    ours: Int[Tensor, " hits"] | slice
     theirs: Int[Tensor, " hits"]
 
 
@@ -36,7 +37,7 @@ class NeighbourPairing(Pairing):
     def __init__(self, a: Views, b: Views, values: Values) -> None:
         self.n, self.k = a.items, int(values["k"])
         self.a, self.b = a.edges(self.k), b.edges(self.k)
-        self.finder = EdgeFinder(self.b)
+        self.finder, self.ahead = EdgeFinder(self.b), ahead.runs_ahead(a.device)
         self.source, self.target = self.ends(self.a)
 
     @property
@@ -63,9 +64,11 @@ class NeighbourPairing(Pairing):
 
     def counts(self, layer: int, hits: Hits, item: Int[Tensor, " hits"], items: int) -> Float[Tensor, "n b"]:
         """Returns how many hits each item (or group of them) has, for one layer of A and every layer of B."""
-        held = self.a.rank[hits.ours, layer] >= 0
+        mine = self.a.member[:-1, layer][hits.ours]
+        held = ahead.those(mine > 0, ahead=self.ahead)
         counts = torch.zeros(items, self.b.member.shape[1], dtype=torch.float64, device=item.device)
-        return counts.index_add_(0, item[held], self.b.member[hits.theirs[held]])
+        # whole numbers: the order in which they are added changes nothing
+        return counts.index_add_(0, item[held], mine[held].unsqueeze(1) * self.b.member[hits.theirs[held]])
 
 
 class MutualKnn(NeighbourPairing, InfluencePairing):
@@ -80,7 +83,7 @@ class MutualKnn(NeighbourPairing, InfluencePairing):
 
     def score(self, hits: Hits) -> Float[Tensor, "a b"]:
         """Returns the grid, as one product of who has which edge."""
-        return self.a.member[hits.ours].T @ self.b.member[hits.theirs] / (self.n * self.k)
+        return self.a.member[:-1][hits.ours].T @ self.b.member[hits.theirs] / (self.n * self.k)
 
     def null_mean(self) -> Float[Tensor, "a b"]:
         """Returns k / (n - 1) everywhere: by symmetry, whatever the neighbourhoods are."""
@@ -101,7 +104,8 @@ class MutualKnn(NeighbourPairing, InfluencePairing):
         layers = range(self.a.member.shape[1])
         around = torch.stack([self.counts(layer, hits, of_item, groups) for layer in layers], dim=1)
         among = torch.stack([self.counts(layer, hits, of_other, groups) for layer in layers], dim=1)
-        size = torch.bincount(group, minlength=groups).double().view(groups, 1, 1)
+        size = torch.zeros(groups, dtype=torch.float64, device=group.device)
+        size = size.index_add_(0, group, torch.ones_like(size[:1]).expand(n)).view(groups, 1, 1)
         lost = _sums(self.a, group, groups).unsqueeze(2) * step_a + _sums(self.b, group, groups).unsqueeze(1) * step_b
         moved = around / k - size * score + (among - lost) / k
         return (moved - moved.sum(dim=0) * size / n) / n
@@ -113,7 +117,7 @@ class MutualKnn(NeighbourPairing, InfluencePairing):
             return nothing.to(self.a.keys.device), nothing.to(self.a.keys.device)
         long_a, long_b = (view.edges(self.k + 1) for view in self.views)
         ours, theirs = EdgeFinder(long_b).find(long_a.keys)
-        rank_a, rank_b = long_a.rank[ours], long_b.rank[theirs]
+        rank_a, rank_b = long_a.rank[:-1][ours], long_b.rank[theirs]
         near_a, near_b = ((rank >= 0) & (rank < self.k) for rank in (rank_a, rank_b))
         next_a, next_b = (rank == self.k for rank in (rank_a, rank_b))
         return (next_a.double().T @ near_b.double()) / self.n, (near_a.double().T @ next_b.double()) / self.n
@@ -122,7 +126,7 @@ class MutualKnn(NeighbourPairing, InfluencePairing):
 def _sums(edges: Edges, group: Int[Tensor, " n"], groups: int) -> Float[Tensor, "groups layers"]:
     """Returns in how many neighbourhoods each group's items are, a layer."""
     nothing = torch.zeros(groups, edges.member.shape[1], dtype=torch.float64, device=group.device)
-    return nothing.index_add_(0, group[edges.other], edges.member)
+    return nothing.index_add_(0, group[edges.other], edges.member[:-1])
 
 
 class JaccardKnn(NeighbourPairing):

@@ -2,56 +2,53 @@
 
 from __future__ import annotations
 
-import itertools
 from abc import abstractmethod
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from alignment.metrics.neighbours import Hits, NeighbourPairing
+from alignment.metrics.facts import Pairing, Values
+from alignment.views import Views
 
 _CELLS = 1 << 23  # values that a step may hold for all items of a block and all cells
 
 
-class OrderedPairing(NeighbourPairing):
+class OrderedPairing(Pairing):
     """What the metrics of ordered neighbour lists share: both lists of every item and cell, walked side by side."""
+
+    def __init__(self, a: Views, b: Views, values: Values) -> None:
+        self.n, self.k = a.items, int(values["k"])
+        narrow = torch.int16 if self.n < 1 << 15 else torch.int32
+        # places first and items last: what is compared lies side by side
+        self.a, self.b = (side.neighbours(self.k).to(narrow).permute(2, 0, 1).contiguous() for side in (a, b))
+        self.lengths = torch.int8 if self.k < 1 << 7 else torch.int16 if self.k < 1 << 15 else torch.int32
 
     @property
     def operations(self) -> float:
         """A walk of k by k for every item and cell."""
-        return 10.0 * self.n * self.k**2 * self.a.member.shape[1] * self.b.member.shape[1]
+        return 10.0 * self.n * self.k**2 * self.a.shape[1] * self.b.shape[1]
 
-    def score(self, hits: Hits) -> Float[Tensor, "a b"]:
+    def observed(self) -> Float[Tensor, "a b"]:
+        """Returns the grid with items paired as they are."""
+        return self._score(self.b)
+
+    def permuted(self, permutation: Int[Tensor, " n"]) -> Float[Tensor, "a b"]:
+        """Returns the grid with item i of A paired with item `permutation[i]` of B."""
+        back = torch.argsort(permutation).to(self.b.dtype)
+        return self._score(back[self.b[:, :, permutation].long()])
+
+    def _score(self, theirs: Int[Tensor, "k b n"]) -> Float[Tensor, "a b"]:
         """Returns the grid, some items at a time."""
-        layers_a, layers_b = self.a.rank.shape[1], self.b.rank.shape[1]
-        item = self.a.item[hits.ours]
+        layers_a, layers_b = self.a.shape[1], self.b.shape[1]
         step = max(1, _CELLS // (self.k * layers_a * layers_b))
-        bounds = torch.searchsorted(item, torch.arange(0, self.n + step, step, device=item.device)).tolist()
-        total = torch.zeros(layers_a, layers_b, dtype=torch.float64, device=item.device)
-        for number, (low, high) in enumerate(itertools.pairwise(bounds)):
-            start, stop = number * step, min((number + 1) * step, self.n)
-            part = slice(low, high)
-            met = self._meetings(hits.ours[part], hits.theirs[part], item[part] - start, stop - start)
-            total += self.lists(met).view(layers_a, layers_b, stop - start).sum(dim=2, dtype=torch.float64)
+        total = torch.zeros(layers_a, layers_b, dtype=torch.float64, device=theirs.device)
+        for one, other in zip(self.a.split(step, dim=2), theirs.split(step, dim=2), strict=True):
+            total += self.lists(one.unsqueeze(2), other.unsqueeze(1)).sum(dim=2, dtype=torch.float64)
         return total / (self.n * self.k)
 
-    def _meetings(
-        self, ours: Int[Tensor, " hits"], theirs: Int[Tensor, " hits"], item: Int[Tensor, " hits"], items: int
-    ) -> Int[Tensor, "k pairs"]:
-        """Returns, for each place in B's list, the place of the same item in A's, -1 if it is not there.
-
-        The last axis runs over layers of A, layers of B and items.
-        """
-        rank_a, rank_b = self.a.rank[ours], self.b.rank[theirs]
-        cells = rank_a.shape[1] * rank_b.shape[1]
-        met = torch.full((self.k, cells * items), -1, dtype=rank_a.dtype, device=item.device)
-        hit, a, b = ((rank_a >= 0).unsqueeze(2) & (rank_b >= 0).unsqueeze(1)).nonzero(as_tuple=True)
-        met[rank_b[hit, b].long(), (a * rank_b.shape[1] + b) * items + item[hit]] = rank_a[hit, a]
-        return met
-
     @abstractmethod
-    def lists(self, met: Int[Tensor, "k pairs"]) -> Int[Tensor, " pairs"]:
+    def lists(self, ours: Int[Tensor, "k a 1 m"], theirs: Int[Tensor, "k 1 b m"]) -> Int[Tensor, "a b m"]:
         """Returns each pair of lists' score, times k."""
 
 
@@ -61,14 +58,15 @@ class LcsKnn(OrderedPairing):
     Source: Huh et al. 2024, arXiv 2405.07987, whose code leaves it undivided.
     """
 
-    def lists(self, met: Int[Tensor, "k pairs"]) -> Int[Tensor, " pairs"]:
+    def lists(self, ours: Int[Tensor, "k a 1 m"], theirs: Int[Tensor, "k 1 b m"]) -> Int[Tensor, "a b m"]:
         """Returns the length of each pair's longest common subsequence."""
-        row = torch.zeros(self.k + 1, met.shape[1], dtype=met.dtype, device=met.device)
-        for t in range(self.k):
+        shape = (self.k + 1, *torch.broadcast_shapes(ours.shape[1:], theirs.shape[1:]))
+        row = torch.zeros(shape, dtype=self.lengths, device=ours.device)
+        for theirs_here in theirs:
             corner = row[0].clone()
             for s in range(self.k):
                 above = row[s + 1].clone()
-                extended = corner + (met[t] == s)
+                extended = corner + (ours[s] == theirs_here)
                 torch.maximum(torch.maximum(above, row[s]), extended, out=row[s + 1])
                 corner = above
         return row[self.k]
@@ -80,16 +78,17 @@ class EditDistanceKnn(OrderedPairing):
     Source: Huh et al. 2024, arXiv 2405.07987.
     """
 
-    def lists(self, met: Int[Tensor, "k pairs"]) -> Int[Tensor, " pairs"]:
+    def lists(self, ours: Int[Tensor, "k a 1 m"], theirs: Int[Tensor, "k 1 b m"]) -> Int[Tensor, "a b m"]:
         """Returns k less each pair's Levenshtein distance."""
-        start = torch.arange(self.k + 1, dtype=met.dtype, device=met.device)
-        row = start.unsqueeze(1).expand(self.k + 1, met.shape[1]).clone()
-        for t in range(self.k):
+        shape = torch.broadcast_shapes(ours.shape[1:], theirs.shape[1:])
+        start = torch.arange(self.k + 1, dtype=self.lengths, device=ours.device)
+        row = start.view(-1, 1, 1, 1).expand(self.k + 1, *shape).clone()
+        for theirs_here in theirs:
             corner = row[0].clone()
             row[0] += 1
             for s in range(self.k):
                 above = row[s + 1].clone()
-                swapped = corner + (met[t] != s)
+                swapped = corner + (ours[s] != theirs_here)
                 torch.minimum(torch.minimum(above, row[s]) + 1, swapped, out=row[s + 1])
                 corner = above
         return self.k - row[self.k]

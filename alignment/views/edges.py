@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from alignment.views import ahead
+
 _TABLE_BYTES = 1 << 28  # a table of all n² pairs of items may take this much; beyond it the edges are searched
 
 
@@ -21,9 +23,11 @@ class Edges:
         keys: i * n + j, ascending.
         item: i.
         other: j.
-        rank: `[edges, layers]`, 0 for the nearest, -1 where the layer does not have the edge.
-        product: `[edges, layers]`, the inner product, float64; 0 where the layer does not have the edge.
-        member: `[edges, layers]`, 1.0 where the layer has the edge, float64.
+        rank: `[edges + 1, layers]`, 0 for the nearest, -1 where the layer does not have the edge. The last row, of this
+            and of the next two, is that of an edge that no layer has.
+        product: `[edges + 1, layers]`, the inner product, float64; 0 where the layer does not have the edge.
+        member: `[edges + 1, layers]`, 1.0 where the layer has the edge, float64.
+        reverse: where (j, i) is; the last row if no layer has it.
     """
 
     n: int
@@ -31,9 +35,10 @@ class Edges:
     keys: Int[Tensor, " edges"]
     item: Int[Tensor, " edges"]
     other: Int[Tensor, " edges"]
-    rank: Int[Tensor, "edges layers"]
-    product: Float[Tensor, "edges layers"]
-    member: Float[Tensor, "edges layers"]
+    rank: Int[Tensor, "edges+1 layers"]
+    product: Float[Tensor, "edges+1 layers"]
+    member: Float[Tensor, "edges+1 layers"]
+    reverse: Int[Tensor, " edges"]
 
     @classmethod
     def of(cls, neighbours: Int[Tensor, "layers n k"], products: Float[Tensor, "layers n k"]) -> Edges:
@@ -43,27 +48,46 @@ class Edges:
         keys, place = torch.unique(neighbours + n * torch.arange(n, device=device).view(1, n, 1), return_inverse=True)
         at = place.flatten() * layers + torch.arange(layers, device=device).repeat_interleave(n * k)
         narrow = torch.int16 if k < 1 << 15 else torch.int32
-        rank = torch.full((len(keys) * layers,), -1, dtype=narrow, device=device)
+        shape = (len(keys) + 1, layers)
+        rank = torch.full((shape[0] * layers,), -1, dtype=narrow, device=device)
         rank[at] = torch.arange(k, dtype=narrow, device=device).expand(layers, n, k).flatten()
-        product = torch.zeros(len(keys) * layers, dtype=torch.float64, device=device)
+        product = torch.zeros(shape[0] * layers, dtype=torch.float64, device=device)
         product[at] = products.flatten()
-        shape = (len(keys), layers)
         member = (rank >= 0).double().view(shape)
-        return cls(n, k, keys, keys // n, keys % n, rank.view(shape), product.view(shape), member)
+        item, other = keys // n, keys % n
+        reverse = place_of(other * n + item, keys)
+        return cls(n, k, keys, item, other, rank.view(shape), product.view(shape), member, reverse)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+def place_of(wanted: Int[Tensor, " wanted"], keys: Int[Tensor, " edges"]) -> Int[Tensor, " wanted"]:
+    """Returns where among ascending keys the wanted ones are; their number for one that is not there."""
+    place = torch.searchsorted(keys, wanted).clamp_(max=len(keys) - 1)
+    return torch.where(keys[place] == wanted, place, len(keys))
 
 
 class EdgeFinder:
     """Finds edges by their keys: in a table of all pairs, or by search if n is large."""
 
     def __init__(self, edges: Edges) -> None:
-        self.keys, self.table = edges.keys, None
+        self.keys, self.table, self.ahead = edges.keys, None, ahead.runs_ahead(edges.keys.device)
         if edges.n**2 * 4 <= _TABLE_BYTES:
             device = edges.keys.device
             self.table = torch.full((edges.n**2,), -1, dtype=torch.int32, device=device)
             self.table[self.keys] = torch.arange(len(self.keys), dtype=torch.int32, device=device)
 
-    def find(self, wanted: Int[Tensor, " wanted"]) -> tuple[Int[Tensor, " hits"], Int[Tensor, " hits"]]:
-        """Returns the positions in `wanted` of the keys that are here, and where here each is."""
+    def find(self, wanted: Int[Tensor, " wanted"]) -> tuple[Int[Tensor, " hits"] | slice, Int[Tensor, " hits"]]:
+        """Returns the positions in `wanted` of the keys that are here, and where here each is.
+
+        On a device that runs ahead these are all positions, and the row of no edge for those that are not here.
+        """
+        if self.ahead:
+            if self.table is None:
+                return slice(None), place_of(wanted, self.keys)
+            place = self.table[wanted]
+            return slice(None), torch.where(place >= 0, place, len(self.keys)).long()
         if self.table is not None:
             place = self.table[wanted]
             hits = (place >= 0).nonzero().squeeze(1)
