@@ -7,7 +7,7 @@ import math
 import torch
 
 from alignment.entropic.chance import generator, invertible, log_uniform, normal
-from alignment.models import DenseConfig, DenseNetwork
+from alignment.models import DenseConfig, DenseNetwork, TowerConfig, TowerNetwork
 
 
 def linear_network(widths: tuple[int, ...], seed: int, member: str, spread: float = 0.7) -> DenseNetwork:
@@ -52,3 +52,23 @@ def dense_network(config: DenseConfig, seed: int, member: str, *, spread: float 
             units = log_uniform(random, math.exp(-spread), math.exp(spread), len(weight), 1)
             weight.copy_(normal(random, *weight.shape) * (gain / weight.shape[1]) ** 0.5 * units)
     return network
+
+
+def tower_network(config: TowerConfig, seed: int, member: str) -> TowerNetwork:
+    """Returns a tower in float32: weights N(0, 1/fan_in), letters N(0, 1), places N(0, 1/50²), biases of 0.
+
+    Args:
+        config: its shape.
+        seed: what the weights come from.
+        member: `a` or `b`, which draws its own.
+    """
+    tower = TowerNetwork(config)
+    random = generator(seed, "weights", member)
+    with torch.no_grad():
+        for name, parameter in tower.named_parameters():
+            if name.endswith("bias"):
+                parameter.zero_()
+            elif "norm" not in name:
+                scale = {"places": 0.02, "letters.weight": 1.0}.get(name, parameter.shape[-1] ** -0.5)
+                parameter.copy_(normal(random, *parameter.shape) * scale)
+    return tower

@@ -187,8 +187,8 @@ class TowerNetwork(nn.Module):
             letters: Tensor = self.letters(ids)
             return letters + self.places, ids == PADDING
         across = config.side // config.patch
-        tiles = x.unflatten(1, (3, across, config.patch, across, config.patch))
-        patches: Tensor = self.patches(tiles.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2))
+        tiles = x.reshape(len(x), 3, across, config.patch, across, config.patch).permute(0, 2, 4, 1, 3, 5)
+        patches: Tensor = self.patches(tiles.reshape(len(x), across**2, -1))
         return patches + self.places, None
 
 

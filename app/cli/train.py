@@ -25,7 +25,11 @@ def register(cli: typer.Typer) -> None:
 
 def train(
     recipe: Annotated[
-        str, typer.Option(metavar="R", help="linear: the setting of the theorem; mlp: nonlinear networks.")
+        str,
+        typer.Option(
+            metavar="R",
+            help="linear: the setting of the theorem; mlp: nonlinear networks; transformer: pictures and names.",
+        ),
     ] = "linear",
     objective: Annotated[
         str, typer.Option(metavar="O", help="entropic: with the entropy of stochastic descent; or plain.")
@@ -37,7 +41,7 @@ def train(
         float | None, typer.Option(metavar="GAMMA", help="Of the term GAMMA times |weights|².  [default: the recipe's]")
     ] = None,
     optimizer: Annotated[
-        str, typer.Option(metavar="NAME", help="auto (the recipe's own), lbfgs, gd, sgd or adam.")
+        str, typer.Option(metavar="NAME", help="auto (the recipe's own), lbfgs, gd, sgd, adam or adamw.")
     ] = "auto",
     steps: Annotated[int | None, typer.Option(metavar="N", help="Of each network.  [default: the recipe's]")] = None,
     data: Annotated[
@@ -55,6 +59,14 @@ def train(
             metavar="L",
             help="The entropy's targets: true, or sampled from the model, a Fisher-trace variant.  [default: the "
             "recipe's]",
+        ),
+    ] = None,
+    estimator: Annotated[
+        str | None,
+        typer.Option(
+            metavar="E",
+            help="How the entropy is found: ghost_norm, of single rows, or finite_difference, of whole batches.  "
+            "[default: the recipe's]",
         ),
     ] = None,
     seed: arg.Seed = 0,
@@ -88,6 +100,7 @@ def train(
         view_a=view_a,
         view_b=view_b,
         labels=labels,  # type: ignore[arg-type]  # likewise
+        estimator=estimator,  # type: ignore[arg-type]  # likewise
     )
     folder = out or Path(f"{recipe}-{objective}-{seed}")
     check_folder(folder)

@@ -30,8 +30,9 @@ def write_training(result: TrainingResult, out: Path) -> None:
     files = {
         "training.json": (json.dumps(result.to_dict(models), indent=2, allow_nan=False) + "\n").encode(),
         "alignment.svg": history_figure({request["objective"]: [curve]}, title, _NAMES[result.measure]),
-        "probe.npz": probe_file(result),
     }
+    if result.probe_name is None:
+        files["probe.npz"] = probe_file(result)
     out.mkdir(exist_ok=True)
     for name, member in zip("ab", result.members, strict=True):
         write_files({**model_files(member), FILE: rows_file(member.rows)}, out / name)
@@ -56,9 +57,10 @@ def show_training(result: TrainingResult, out: Path, *, as_json: bool) -> None:
     console.print(_grid(result))
     console.print(_facts(result))
     console.print(f"models  {escape(str(out / 'a'))}  {escape(str(out / 'b'))}", soft_wrap=True)
+    probe = result.probe_name or str(out / "probe.npz")
     console.print(
         f"[dim]accord compare path:{escape(str(out / 'a'))} path:{escape(str(out / 'b'))} "
-        f"--probe {escape(str(out / 'probe.npz'))} --metric cka --no-clip --no-normalize[/dim]",
+        f"--probe {escape(probe)} --metric cka --no-clip --no-normalize[/dim]",
         soft_wrap=True,
     )
 
@@ -85,14 +87,18 @@ def _alignment(value: float) -> str:
 def _facts(result: TrainingResult) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
     last, first = result.history[-1], result.history[0]
+    if last.calibrated is not None and first.calibrated is not None:
+        table.add_row("mean, calibrated", f"{last.calibrated:.4f}, before training {first.calibrated:.4f}")
     table.add_row("lowest alignment", f"{_alignment(result.lowest)}, before training {_alignment(first.lowest)}")
     table.add_row("of the outputs (CKA)", _alignment(result.outputs))
     for name, value in result.extra.items():
-        table.add_row(name.replace("_", " "), _alignment(value) if isinstance(value, float) else str(value))
+        if isinstance(value, float):
+            table.add_row(name.replace("_", " "), _alignment(value))
     for name, now, then in (
         ("unit imbalance", last.neuron, first.neuron),
         ("layer imbalance", last.layer, first.layer),
         ("matrix imbalance", last.matrix, first.matrix),
+        ("attention imbalance", last.attention, first.attention),
     ):
         if now is not None and then is not None:
             table.add_row(name, f"{now:.1e}, before training {then:.1e}")

@@ -20,7 +20,7 @@ def test_a_pair_is_trained_saved_and_compared(accord: Accord, tmp_path: Path) ->
     assert result["models"] == {"a": "pair/a", "b": "pair/b"}
     assert result["alignment"]["min"] > 0.9999
     assert result["alignment"]["history"][0]["min"] < 0.9 < result["alignment"]["history"][-1]["min"]
-    assert set(result["balance"]) == {"neuron", "layer", "matrix", "history"}
+    assert set(result["balance"]) == {"neuron", "layer", "matrix", "attention", "history"}
     assert result["prediction"]["kernel_error"] < 1e-3
     assert set(result["task"]["a"]) == {"loss", "accuracy"}
     assert result == json.loads((tmp_path / "pair" / "training.json").read_text())

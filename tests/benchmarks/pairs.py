@@ -1,7 +1,8 @@
 """Does the entropy align nonlinear networks? Paired differences over fresh seeds, with a tuned weight decay beside it.
 
     .venv/bin/python -m tests.benchmarks.pairs                  # seeds 40 to 45, teacher and digits: about ten minutes
-    .venv/bin/python -m tests.benchmarks.pairs --data digits --seeds 30 31 32 33 34 35
+    .venv/bin/python -m tests.benchmarks.pairs --data digits --seeds 20 21 22 23 24 25 26 27
+    .venv/bin/python -m tests.benchmarks.pairs --data emoji --jobs 2   # the recipe transformer
 
 The decay of the baseline is tuned on seeds of its own (100, 101), once for the task's loss and once for CKA, as the
 recipe's strengths were. The entropic objective is also tried with the decay that is best for the task. Scores are on
@@ -13,7 +14,9 @@ from __future__ import annotations
 
 import argparse
 import math
+import multiprocessing
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -21,11 +24,11 @@ from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
-from alignment.entropic.recipes import TrainingRequest, train
-from alignment.entropic.recipes.mlp import MlpRecipe
+from alignment.entropic.recipes import RECIPES, TrainingRequest, train
+from alignment.entropic.recipes.request import Objective
 
 SEEDS, TUNING = tuple(range(40, 46)), (100, 101)
-DECAYS = (1e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+DECAYS = {"mlp": (1e-4, 1e-3, 3e-3, 1e-2, 3e-2), "transformer": (0.1, 0.5, 2.0)}  # the latter's is AdamW's
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Outcome:
 
     @classmethod
     def of(cls, request: TrainingRequest) -> Outcome:
+        torch.set_num_threads(1)
         result = train(request)
         right = [member.accuracy for member in result.members if member.accuracy is not None]
         return cls(
@@ -51,17 +55,33 @@ class Outcome:
         )
 
 
-def tuned(data: str) -> tuple[float, float]:
-    """The decay with the least held-out loss, and that with the most CKA, on the tuning seeds."""
-    runs = {}
-    for decay in DECAYS:
-        made = [Outcome.of(_plain(data, seed, decay)) for seed in TUNING]
-        runs[decay] = sum(o.loss for o in made) / len(made), sum(o.cka for o in made) / len(made)
-    return min(runs, key=lambda d: runs[d][0]), max(runs, key=lambda d: runs[d][1])
+@dataclass(frozen=True)
+class Bench:
+    """Where trainings run.
 
+    Attributes:
+        data: the data set, which names the recipe.
+        pool: the processes.
+    """
 
-def _plain(data: str, seed: int, decay: float) -> TrainingRequest:
-    return TrainingRequest("mlp", "plain", weight_decay=decay, seed=seed, data=data)
+    data: str
+    pool: ProcessPoolExecutor
+
+    @property
+    def recipe(self) -> str:
+        return next(name for name, recipe in RECIPES.items() if self.data in recipe.facts.data)
+
+    def outcomes(self, objective: Objective, decay: float, seeds: Sequence[int]) -> list[Outcome]:
+        asked = (TrainingRequest(self.recipe, objective, weight_decay=decay, seed=s, data=self.data) for s in seeds)
+        return list(self.pool.map(Outcome.of, asked))
+
+    def tuned(self) -> tuple[float, float]:
+        """The decay with the least held-out loss, and that with the most CKA, on the tuning seeds."""
+        runs = {}
+        for decay in DECAYS[self.recipe]:
+            made = self.outcomes("plain", decay, TUNING)
+            runs[decay] = sum(o.loss for o in made) / len(made), sum(o.cka for o in made) / len(made)
+        return min(runs, key=lambda d: runs[d][0]), max(runs, key=lambda d: runs[d][1])
 
 
 def paired(one: Sequence[float], other: Sequence[float]) -> str:
@@ -73,23 +93,22 @@ def paired(one: Sequence[float], other: Sequence[float]) -> str:
     return f"{float(gaps.mean()):+.3f} ± {half:.3f}"
 
 
-def study(data: str, seeds: Sequence[int], console: Console) -> None:
+def study(bench: Bench, seeds: Sequence[int], console: Console) -> None:
     """Prints one data set's table."""
-    for_task, for_alignment = tuned(data)
-    own = MlpRecipe.of(TrainingRequest("mlp", data=data)).request.weight_decay or 0.0
+    for_task, for_alignment = bench.tuned()
+    asked = RECIPES[bench.recipe].of(TrainingRequest(bench.recipe, data=bench.data)).request
+    own = asked.weight_decay or 0.0
     why: dict[float, list[str]] = {}
     for decay, reason in ((for_task, "best for the task"), (for_alignment, "best for CKA"), (own, "the entropic's")):
         why.setdefault(decay, []).append(reason)
-    arms = {"plain": [Outcome.of(_plain(data, seed, 0.0)) for seed in seeds]}
+    arms = {"plain": bench.outcomes("plain", 0.0, seeds)}
     for decay, reasons in why.items():
         if decay:
-            name = f"decay {decay:g}, {', '.join(reasons)}"
-            arms[name] = [Outcome.of(_plain(data, seed, decay)) for seed in seeds]
+            arms[f"decay {decay:g}, {', '.join(reasons)}"] = bench.outcomes("plain", decay, seeds)
     entropic = {}
     for decay in dict.fromkeys((own, for_task)):
-        requests = [TrainingRequest("mlp", "entropic", weight_decay=decay, seed=seed, data=data) for seed in seeds]
-        entropic[f"entropic, decay {decay:g}"] = [Outcome.of(request) for request in requests]
-    table = Table(title=f"{data}, seeds {', '.join(map(str, seeds))}", title_justify="left")
+        entropic[f"entropic, decay {decay:g}"] = bench.outcomes("entropic", decay, seeds)
+    table = Table(title=f"{bench.data}, η {asked.strength:g}, seeds {', '.join(map(str, seeds))}", title_justify="left")
     fields = ("cka", "neighbours", "outputs", "loss", "accuracy")
     for head in ("", "CKA", "mutual kNN", "outputs' CKA", "held-out loss", "accuracy"):
         table.add_column(head, no_wrap=True)
@@ -116,10 +135,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", nargs="+", default=["teacher", "digits"])
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
+    parser.add_argument("--jobs", type=int, default=1)
     asked = parser.parse_args()
-    torch.set_num_threads(1)
-    for data in asked.data:
-        study(data, asked.seeds, Console(width=140))
+    # New processes, not copies of this one: torch's threads do not survive a fork.
+    with ProcessPoolExecutor(asked.jobs, multiprocessing.get_context("spawn")) as pool:
+        for data in asked.data:
+            study(Bench(data, pool), asked.seeds, Console(width=140))
 
 
 if __name__ == "__main__":

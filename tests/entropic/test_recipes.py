@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from alignment.entropic.recipes import OBJECTIVES, OPTIMIZERS, RECIPES, TrainingRequest
-from alignment.entropic.recipes.request import LABELS
+from alignment.entropic.recipes.request import ESTIMATORS, LABELS
 from alignment.entropic.views import KINDS
 from alignment.errors import RequestError, TrainingError
 
@@ -32,6 +32,8 @@ def test_a_recipe_takes_what_it_says_and_nothing_else(name: str) -> None:
     facts = RECIPES[name].facts
     assert {o for o in OPTIMIZERS if o != "auto" and takes(name, optimizer=o)} == set(facts.optimizers)
     assert {label for label in LABELS if takes(name, labels=label)} == set(facts.labels)
+    assert {kind for kind in ESTIMATORS if takes(name, estimator=kind)} == set(facts.estimators)
+    assert asked(name).estimator == facts.estimators[0]
     assert {view for view in {*KINDS, *facts.views} if takes(name, view_a=view)} == set(facts.views)
     assert asked(name).data == facts.data[0]
     assert all(len(text) > 20 for text in (facts.title + facts.summary, facts.evidence))
@@ -47,7 +49,8 @@ def test_what_a_recipe_fills_in_is_whole_and_it_takes_it_again(name: str) -> Non
                 continue
             assert asked(name, **{k: v for k, v in filled.to_dict().items() if k != "recipe"}) == filled
             missing = [field for field, value in filled.to_dict().items() if value is None]
-            assert missing == ([] if objective == "entropic" else ["strength"])
+            assert set(missing) <= (set() if objective == "entropic" else {"strength", "estimator"})
+            assert objective == "entropic" or "strength" in missing
             assert replace(filled, optimizer="auto") != filled
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alignment.entropic.recipes.request import Labels, Optimizer
+from alignment.entropic.recipes.request import EstimatorName, Labels, Optimizer
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class RecipeFacts:
         views: the kinds of view that it can take.
         optimizers: those that it can take.
         labels: the targets that its entropy can be taken with.
+        estimators: the ways to its entropy that it can take, the default first.
     """
 
     title: str
@@ -30,6 +31,7 @@ class RecipeFacts:
     views: tuple[str, ...]
     optimizers: tuple[Optimizer, ...]
     labels: tuple[Labels, ...]
+    estimators: tuple[EstimatorName, ...]
 
 
 LINEAR = RecipeFacts(
@@ -45,6 +47,7 @@ LINEAR = RecipeFacts(
     views=("linear",),
     optimizers=("lbfgs", "gd", "sgd"),
     labels=("true",),
+    estimators=("ghost_norm",),
 )
 MLP = RecipeFacts(
     title="nonlinear networks",
@@ -58,4 +61,18 @@ MLP = RecipeFacts(
     views=("identity", "linear", "projection", "rotation", "noise"),
     optimizers=("adam",),
     labels=("true", "sampled"),
+    estimators=("ghost_norm", "finite_difference"),
+)
+TRANSFORMER = RecipeFacts(
+    title="small transformers",
+    summary="Two small transformers, from scratch: one sees pictures of emoji, the other reads their names, and each "
+    "learns from that alone which of eight groups an emoji belongs to. With the same view for both they are two towers "
+    "of one modality.",
+    evidence="No theorem covers it.",
+    data=("emoji",),
+    rows=False,
+    views=("identity", "modality", "rotation", "noise"),
+    optimizers=("adamw", "adam", "sgd"),
+    labels=("true", "sampled"),
+    estimators=("finite_difference", "ghost_norm"),
 )

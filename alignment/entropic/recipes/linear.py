@@ -73,14 +73,20 @@ class LinearRecipe:
         Raises:
             TrainingError: if the recipe cannot do what is asked.
         """
-        fixed = {"data": "factorial", "view_a": "linear", "view_b": "linear", "labels": "true"}
+        fixed = {
+            "data": "factorial",
+            "view_a": "linear",
+            "view_b": "linear",
+            "labels": "true",
+            "estimator": "ghost_norm",
+        }
         for name, only in fixed.items():
             if getattr(request, name) not in (None, only):
                 raise TrainingError(f"the recipe linear has {name} {only!r} alone, not {getattr(request, name)!r}")
         optimizer = request.optimizer
         if optimizer == "auto":
             optimizer = "lbfgs" if request.objective == "entropic" else "gd"
-        if optimizer == "adam":
+        if optimizer in ("adam", "adamw"):
             raise TrainingError("Adam reaches 1 - alignment 5e-3 at best here; take the optimizer lbfgs")
         if optimizer == "gd" and request.objective == "entropic":
             raise TrainingError("descent on all rows has no entropy; take the optimizer lbfgs or sgd")

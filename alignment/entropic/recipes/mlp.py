@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
 from alignment.entropic.balance import balance
 from alignment.entropic.calibrated import calibrated, diagonal
@@ -19,7 +18,7 @@ from alignment.entropic.classroom import Classroom, classroom
 from alignment.entropic.initial import dense_network
 from alignment.entropic.kernels import kernel_alignment
 from alignment.entropic.loss import EntropicLoss
-from alignment.entropic.problem import Problem
+from alignment.entropic.recipes.examined import estimation, first, mean_losses, problem_of, states
 from alignment.entropic.recipes.facts import MLP, RecipeFacts
 from alignment.entropic.recipes.provenance import versions
 from alignment.entropic.recipes.request import TrainingRequest
@@ -109,6 +108,7 @@ class MlpRecipe:
             view_a=request.view_a or usual.view,
             view_b=request.view_b or usual.view,
             labels=labels,  # type: ignore[arg-type]  # one of the two
+            estimator=(request.estimator or "ghost_norm") if entropic else None,
         )
         return cls(filled, room, usual.anneal)
 
@@ -125,7 +125,7 @@ class MlpRecipe:
             keeper,
             progress,
         )
-        hidden, outputs = _states(networks, held)
+        hidden, outputs = states(networks, held)
         cka = calibrated("cka", hidden["a"], hidden["b"], seed=self.request.seed)
         neighbours = calibrated("mutual_knn", hidden["a"], hidden["b"], seed=self.request.seed)
         return TrainingResult(
@@ -171,15 +171,16 @@ class MlpRecipe:
         return dense_network(DenseConfig(widths), self.request.seed, member)
 
     def _trainee(self, member: str, network: DenseNetwork, rows: Rows) -> Trainee:
-        asked = self.request
+        asked, batch = self.request, min(_BATCH, len(rows.inputs))
+        estimator, sampling = estimation(asked.estimator or "ghost_norm", batch)
         stage = Minibatch(
             steps=asked.steps or _STEPS,
             rate=_RATE,
-            objective=EntropicLoss(asked.strength or 0.0, asked.weight_decay or 0.0),
+            objective=EntropicLoss(asked.strength or 0.0, asked.weight_decay or 0.0, estimator, sampling),
             loss=self.room.loss,
             inputs=rows.inputs,
             targets=rows.targets,
-            batch=min(_BATCH, len(rows.inputs)),
+            batch=batch,
             labels=asked.labels if asked.labels and asked.strength else "true",
             anneal=self.anneal,
             seed=asked.seed,
@@ -190,12 +191,11 @@ class MlpRecipe:
     def _point(
         self, step: int, networks: dict[str, DenseNetwork], learnt: dict[str, Rows], held: dict[str, Rows]
     ) -> AlignmentPoint:
-        hidden, _ = _states(networks, {m: _first(rows) for m, rows in held.items()})
+        hidden, _ = states(networks, {m: first(rows, _MEASURED) for m, rows in held.items()})
         grid = kernel_alignment(hidden["a"], hidden["b"], centred=True)
-        problems = [_problem(networks[m], _first(learnt[m])) for m in "ab"]
+        level = calibrated("cka", hidden["a"], hidden["b"], seed=self.request.seed).calibrated
+        problems = [problem_of(networks[m], first(learnt[m], _MEASURED)) for m in "ab"]
         found = [balance(problem, Sampling()) for problem in problems]
-        with torch.no_grad():
-            losses = [float(p.losses(p.model(p.inputs), p.targets).mean()) for p in problems]
         return AlignmentPoint(
             step=step,
             lowest=float(grid.min()),
@@ -203,14 +203,15 @@ class MlpRecipe:
             neuron=max(b.neuron or 0.0 for b in found),
             layer=None,
             matrix=None,
-            loss=(losses[0], losses[1]),
+            loss=mean_losses(problems),
+            calibrated=sum(map(sum, level)) / grid.numel(),
         )
 
     def _member(
         self, member: str, networks: dict[str, DenseNetwork], learnt: dict[str, Rows], held: dict[str, Rows]
     ) -> Member:
         network, examined = networks[member], held[member]
-        problem = _problem(network, _first(learnt[member]))
+        problem = problem_of(network, first(learnt[member], _MEASURED))
         with torch.no_grad():
             outputs = network(examined.inputs)
             loss = float(examined.loss(outputs, examined.targets).mean())
@@ -231,20 +232,3 @@ class MlpRecipe:
             return ()
         detail = "the entropy's labels were sampled from the model, which makes it a trace of the Fisher information"
         return (TrainingWarning("sampled_labels", detail),)
-
-
-def _problem(network: DenseNetwork, rows: Rows) -> Problem:
-    return Problem(network, rows.loss, rows.inputs, rows.targets)
-
-
-def _first(rows: Rows) -> Rows:
-    return Rows(rows.inputs[:_MEASURED], rows.targets[:_MEASURED])
-
-
-def _states(
-    networks: dict[str, DenseNetwork], sides: dict[str, Rows]
-) -> tuple[dict[str, list[Tensor]], dict[str, Tensor]]:
-    """Returns the hidden layers and the outputs of both on each side's inputs."""
-    with torch.no_grad():
-        hidden = {m: network.hidden(sides[m].inputs) for m, network in networks.items()}
-        return hidden, {m: network(sides[m].inputs) for m, network in networks.items()}

@@ -9,11 +9,13 @@ from typing import Any, Literal, get_args
 from alignment.errors import TrainingError, UnknownNameError
 
 Objective = Literal["plain", "entropic"]
-Optimizer = Literal["auto", "lbfgs", "gd", "sgd", "adam"]
+Optimizer = Literal["auto", "lbfgs", "gd", "sgd", "adam", "adamw"]
 Labels = Literal["true", "sampled"]
+EstimatorName = Literal["ghost_norm", "finite_difference"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 OPTIMIZERS: tuple[Optimizer, ...] = get_args(Optimizer)
 LABELS: tuple[Labels, ...] = get_args(Labels)
+ESTIMATORS: tuple[EstimatorName, ...] = get_args(EstimatorName)
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class TrainingRequest:
     """A training; None asks for the recipe's own default.
 
     Attributes:
-        recipe: `linear` or `mlp`.
+        recipe: `linear`, `mlp` or `transformer`.
         objective: `plain`, or `entropic`: with the entropy of stochastic gradient descent.
         strength: η of the entropy, above 0.
         weight_decay: γ of γ‖θ‖², at least 0.
@@ -33,6 +35,8 @@ class TrainingRequest:
         view_b: how B sees them.
         labels: the targets of the entropy: `true`, or `sampled` from the model's own softmax, which makes it a
             Fisher-trace variant.
+        estimator: how the entropy's gradient is found: `ghost_norm` is of single rows, `finite_difference` of the
+            batches that training takes.
     """
 
     recipe: str = "linear"
@@ -46,12 +50,14 @@ class TrainingRequest:
     view_a: str | None = None
     view_b: str | None = None
     labels: Labels | None = None
+    estimator: EstimatorName | None = None
 
     def __post_init__(self) -> None:
         for kind, value, choices in (
             ("objective", self.objective, OBJECTIVES),
             ("optimizer", self.optimizer, OPTIMIZERS),
             ("kind of labels", self.labels or "true", LABELS),
+            ("estimator", self.estimator or "ghost_norm", ESTIMATORS),
         ):
             if value not in choices:
                 raise UnknownNameError(kind, value, choices)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from alignment.entropic.rows import Rows
 from alignment.entropic.training.point import AlignmentPoint
-from alignment.models import DenseNetwork
+from alignment.models import DenseNetwork, TowerNetwork
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ class Member:
         prediction: the theory beside it; None where there is none.
     """
 
-    network: DenseNetwork
+    network: DenseNetwork | TowerNetwork
     rows: Rows
     loss: float
     accuracy: float | None
@@ -86,7 +86,8 @@ class TrainingResult:
         warnings: what to know.
         provenance: every argument with its default filled in, versions, seed, device, dtype.
         seconds: of processor time.
-        probe: the two views of fresh items that the models can be compared on, by name.
+        probe: the two views of fresh items that the models can be compared on, by name; empty where `probe_name` is.
+        probe_name: the built-in probe set that they can be compared on, where that is no vectors.
     """
 
     members: tuple[Member, Member]
@@ -100,6 +101,7 @@ class TrainingResult:
     provenance: Mapping[str, Any]
     seconds: float
     probe: Mapping[str, Any]
+    probe_name: str | None = None
 
     @property
     def lowest(self) -> float:
@@ -114,7 +116,7 @@ class TrainingResult:
 
     def layers(self, member: int) -> list[str]:
         """Returns the names of a member's hidden layers, as an encoder gives them."""
-        return [f"hidden.{i}" for i in range(1, self.members[member].network.config.depth)]
+        return list(self.members[member].network.config.layer_names)
 
     def to_dict(self, models: Mapping[str, str | None]) -> dict[str, Any]:
         """Returns it as the contract's JSON.
@@ -137,13 +139,16 @@ class TrainingResult:
                 "calibrated": None if self.calibrated is None else [list(row) for row in self.calibrated],
                 "outputs": self.outputs,
                 **self.extra,
-                "history": [{key: p[key] for key in ("step", "min", "mean")} for p in points],
+                "history": [{key: p[key] for key in ("step", "min", "mean", "calibrated")} for p in points],
             },
             "balance": {
                 "neuron": last.neuron,
                 "layer": last.layer,
                 "matrix": last.matrix,
-                "history": [{key: p[key] for key in ("step", "neuron", "layer", "matrix")} for p in points],
+                "attention": last.attention,
+                "history": [
+                    {key: p[key] for key in ("step", "neuron", "layer", "matrix", "attention")} for p in points
+                ],
             },
             "prediction": self._prediction(),
             "sharpness": {name: {"trace": m.trace, "largest": m.largest} for name, m in members.items()},

@@ -9,11 +9,12 @@ from alignment.entropic.recipes.mlp import MlpRecipe
 from alignment.entropic.recipes.recipe import Recipe
 from alignment.entropic.recipes.request import TrainingRequest
 from alignment.entropic.recipes.result import TrainingResult
+from alignment.entropic.recipes.transformer import TransformerRecipe
 from alignment.entropic.training.keeper import Keeper
 from alignment.entropic.training.pair import Progress, silent
 from alignment.errors import UnknownNameError
 
-RECIPES: Mapping[str, type[Recipe]] = {"linear": LinearRecipe, "mlp": MlpRecipe}
+RECIPES: Mapping[str, type[Recipe]] = {"linear": LinearRecipe, "mlp": MlpRecipe, "transformer": TransformerRecipe}
 
 
 def train(request: TrainingRequest, keeper: Keeper | None = None, progress: Progress = silent) -> TrainingResult:

@@ -19,6 +19,8 @@ class AlignmentPoint:
         layer: of layers.
         matrix: of matrices.
         loss: the two networks' losses.
+        attention: of attention's pairs of matrices.
+        calibrated: the mean alignment against shuffled items, where the measure is calibrated.
     """
 
     step: int
@@ -28,6 +30,8 @@ class AlignmentPoint:
     layer: float | None
     matrix: float | None
     loss: tuple[float, float]
+    attention: float | None = None
+    calibrated: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Returns it as plain JSON, from which `from_dict` makes it again."""
@@ -39,6 +43,8 @@ class AlignmentPoint:
             "layer": self.layer,
             "matrix": self.matrix,
             "loss": list(self.loss),
+            "attention": self.attention,
+            "calibrated": self.calibrated,
         }
 
     @classmethod
@@ -46,4 +52,12 @@ class AlignmentPoint:
         """Returns the point that `to_dict` wrote."""
         a, b = values["loss"]
         residuals = (values["neuron"], values["layer"], values["matrix"])
-        return cls(values["step"], values["min"], values["mean"], *residuals, (a, b))
+        return cls(
+            values["step"],
+            values["min"],
+            values["mean"],
+            *residuals,
+            (a, b),
+            attention=values["attention"],
+            calibrated=values["calibrated"],
+        )

@@ -1,0 +1,246 @@
+"""The recipe `transformer`: two small transformers on two modalities of the same items, each with a task of its own.
+
+An image tower sees pictures of emoji and a text tower reads their names; each learns, from what it sees alone, which of
+Unicode's groups an emoji belongs to. No theorem covers it, and no weight is shared: what they have in common comes from
+the items. What to expect of the entropy is what was measured (`facts`).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from alignment.entropic.balance import balance
+from alignment.entropic.calibrated import calibrated, diagonal
+from alignment.entropic.emoji_groups import GROUPS
+from alignment.entropic.emoji_pairs import ALPHABET, PROBE, EmojiPairs
+from alignment.entropic.initial import tower_network
+from alignment.entropic.kernels import kernel_alignment
+from alignment.entropic.loss import EntropicLoss
+from alignment.entropic.problem import cross_entropy
+from alignment.entropic.recipes.examined import estimation, first, mean_losses, problem_of, states
+from alignment.entropic.recipes.facts import TRANSFORMER, RecipeFacts
+from alignment.entropic.recipes.provenance import versions
+from alignment.entropic.recipes.request import TrainingRequest
+from alignment.entropic.recipes.result import Member, TrainingResult, TrainingWarning
+from alignment.entropic.rows import Rows
+from alignment.entropic.sampling import Sampling
+from alignment.entropic.sharpness import largest_eigenvalue, trace
+from alignment.entropic.training.keeper import Keeper
+from alignment.entropic.training.minibatch import Minibatch
+from alignment.entropic.training.pair import Progress, run_pair, silent
+from alignment.entropic.training.point import AlignmentPoint
+from alignment.entropic.training.trainee import Trainee
+from alignment.entropic.views import View
+from alignment.errors import TrainingError, UnknownNameError
+from alignment.models import TowerConfig, TowerNetwork
+
+MODALITY = "modality"  # the view that is no picture: the item's name
+_STRENGTHS = {"finite_difference": 0.1, "ghost_norm": 0.03}
+_RATES = {"adam": 2e-3, "adamw": 2e-3, "sgd": 0.05}
+_DECAY, _ANNEAL = 0.0, 1.0
+_BATCH, _STEPS = 32, 300
+_MEASURED, _HISTORY = 32, 6  # rows that balance and curvature are taken on, points of the history
+_PROBES, _LANCZOS = 16, 20
+# A is narrower than B; each may be a tower of either modality.
+WIDTHS = {"a": 32, "b": 40}
+_HEADS, _BLOCKS = 4, 2
+
+
+def tower_config(member: str, modality: str) -> TowerConfig:
+    """Returns the shape of a member's tower.
+
+    Args:
+        member: `a` or `b`.
+        modality: `image` or `text`.
+    """
+    width, outputs = WIDTHS[member], len(GROUPS)
+    if modality == "image":
+        return TowerConfig("image", width, _HEADS, _BLOCKS, outputs, side=32, patch=8)
+    return TowerConfig("text", width, _HEADS, _BLOCKS, outputs, alphabet=ALPHABET, length=24)
+
+
+@dataclass(frozen=True)
+class TransformerRecipe:
+    """The recipe at work on one request.
+
+    Attributes:
+        request: what was asked for, its defaults filled in.
+        anneal: the share of the strength that is left at the end.
+    """
+
+    facts: ClassVar[RecipeFacts] = TRANSFORMER
+    request: TrainingRequest
+    anneal: float = _ANNEAL
+
+    @classmethod
+    def of(cls, request: TrainingRequest) -> TransformerRecipe:
+        """Returns the recipe for a request; the emoji are drawn when it runs.
+
+        Raises:
+            RequestError: if the recipe cannot do what is asked.
+        """
+        optimizer = "adamw" if request.optimizer == "auto" else request.optimizer
+        if optimizer not in cls.facts.optimizers:
+            raise TrainingError(f"the recipe transformer is trained by adamw, adam or sgd, not {optimizer}")
+        if request.data not in (None, *cls.facts.data):
+            raise UnknownNameError("data set", str(request.data), cls.facts.data)
+        views = request.view_a or "identity", request.view_b or MODALITY
+        for view in views:
+            if view.partition(":")[0] not in cls.facts.views:
+                raise UnknownNameError("view of the recipe transformer", view, cls.facts.views)
+            if view != MODALITY:
+                View.parse(view)
+        entropic = request.objective == "entropic"
+        estimator = request.estimator or "finite_difference"
+        decay = request.weight_decay
+        filled = replace(
+            request,
+            data=cls.facts.data[0],
+            strength=(request.strength or _STRENGTHS[estimator]) if entropic else None,
+            weight_decay=decay if decay is not None else (_DECAY if entropic else 0.0),
+            optimizer=optimizer,
+            steps=request.steps or _STEPS,
+            view_a=views[0],
+            view_b=views[1],
+            labels=request.labels or "true",
+            estimator=estimator if entropic else None,
+        )
+        return cls(filled)
+
+    def run(self, keeper: Keeper | None = None, progress: Progress = silent) -> TrainingResult:
+        """Returns the trained pair; see `Recipe.run`.
+
+        Raises:
+            ProbeError: if the packages that the emoji are drawn from are not installed.
+        """
+        begun = time.process_time()
+        pairs = EmojiPairs.load(tower_config("a", "image"), tower_config("a", "text"), self.request.seed)
+        learnt, held = self._sides(pairs, ~pairs.held), self._sides(pairs, pairs.held)
+        towers = {m: tower_network(tower_config(m, self._modality(m)), self.request.seed, m) for m in "ab"}
+        trainees = [self._trainee(m, towers[m], learnt[m]) for m in "ab"]
+        history = run_pair(
+            (trainees[0], trainees[1]),
+            lambda step: self._point(step, towers, learnt, held),
+            self.request.to_dict(),
+            keeper,
+            progress,
+        )
+        hidden, outputs = states(towers, held)
+        seed = self.request.seed
+        cka = calibrated("cka", hidden["a"], hidden["b"], seed=seed)
+        neighbours = calibrated("mutual_knn", hidden["a"], hidden["b"], seed=seed)
+        answers = calibrated("cka", [outputs["a"]], [outputs["b"]], seed=seed)
+        return TrainingResult(
+            members=(self._member("a", towers, learnt, held), self._member("b", towers, learnt, held)),
+            measure="cka",
+            grid=cka.score,
+            calibrated=cka.calibrated,
+            outputs=answers.score[0][0],
+            extra={
+                "cka_matched_depth": diagonal(cka.calibrated),
+                "mutual_knn_matched_depth": diagonal(neighbours.calibrated),
+                "mutual_knn": neighbours.score,
+                "outputs_calibrated": answers.calibrated[0][0],
+            },
+            history=history,
+            warnings=self._warnings(),
+            provenance={
+                "request": self.request.to_dict(),
+                "rate": _RATES[self.request.optimizer],
+                "batch": _BATCH,
+                "anneal": self.anneal,
+                "held_out": int(pairs.held.sum()),
+                **versions(),
+                "device": "cpu",
+                "dtype": "float32",
+            },
+            seconds=time.process_time() - begun,
+            probe={},
+            probe_name=PROBE,
+        )
+
+    def _modality(self, member: str) -> str:
+        view = self.request.view_a if member == "a" else self.request.view_b
+        return "text" if view == MODALITY else "image"
+
+    def _sides(self, pairs: EmojiPairs, rows: Tensor) -> dict[str, Rows]:
+        """Returns what each tower sees of some items."""
+        found = {}
+        for member, view in (("a", self.request.view_a), ("b", self.request.view_b)):
+            seen = pairs.names if view == MODALITY else self._picture(pairs.images, view or "identity", member)
+            found[member] = Rows(seen[rows], pairs.groups[rows])
+        return found
+
+    def _picture(self, images: Tensor, view: str, member: str) -> Tensor:
+        """Returns pictures as a member sees them, each colour turned alike."""
+        colours = images.double().reshape(3 * len(images), -1)
+        return View.parse(view).see(colours, self.request.seed, member).reshape(images.shape).to(images.dtype)
+
+    def _trainee(self, member: str, tower: TowerNetwork, rows: Rows) -> Trainee:
+        asked, batch = self.request, min(_BATCH, len(rows.inputs))
+        estimator, sampling = estimation(asked.estimator or "finite_difference", batch)
+        steps = asked.steps or _STEPS
+        stage = Minibatch(
+            steps=steps,
+            rate=_RATES[asked.optimizer],
+            objective=EntropicLoss(asked.strength or 0.0, asked.weight_decay or 0.0, estimator, sampling),
+            loss=cross_entropy,
+            inputs=rows.inputs,
+            targets=rows.targets,
+            batch=batch,
+            labels=asked.labels if asked.labels and asked.strength else "true",
+            method=asked.optimizer,  # type: ignore[arg-type]  # one of the three, as checked
+            anneal=self.anneal,
+            seed=asked.seed,
+            member=member,
+        )
+        chunk = max(1, -(-steps // _HISTORY))
+        return Trainee(member, tower, [stage], chunk, "lower the strength or the weight decay")
+
+    def _point(
+        self, step: int, towers: dict[str, TowerNetwork], learnt: dict[str, Rows], held: dict[str, Rows]
+    ) -> AlignmentPoint:
+        hidden, _ = states(towers, held)
+        grid = kernel_alignment(hidden["a"], hidden["b"], centred=True)
+        level = calibrated("cka", hidden["a"], hidden["b"], seed=self.request.seed).calibrated
+        problems = [problem_of(towers[m], first(learnt[m], _MEASURED)) for m in "ab"]
+        found = [balance(problem, Sampling()) for problem in problems]
+        return AlignmentPoint(
+            step=step,
+            lowest=float(grid.min()),
+            mean=float(grid.mean()),
+            neuron=max(b.neuron or 0.0 for b in found),
+            layer=None,
+            matrix=None,
+            loss=mean_losses(problems),
+            attention=max(b.attention or 0.0 for b in found),
+            calibrated=sum(map(sum, level)) / grid.numel(),
+        )
+
+    def _member(
+        self, member: str, towers: dict[str, TowerNetwork], learnt: dict[str, Rows], held: dict[str, Rows]
+    ) -> Member:
+        tower, examined = towers[member], held[member]
+        problem = problem_of(tower, first(learnt[member], _MEASURED))
+        with torch.no_grad():
+            outputs = tower(examined.inputs)
+        return Member(
+            network=tower,
+            rows=learnt[member],
+            loss=float(examined.loss(outputs, examined.targets).mean()),
+            accuracy=float((outputs.argmax(1) == examined.targets).double().mean()),
+            trace=trace(problem, probes=_PROBES, seed=self.request.seed).value,
+            largest=largest_eigenvalue(problem, iterations=_LANCZOS, tolerance=1e-3),
+            prediction=None,
+        )
+
+    def _warnings(self) -> tuple[TrainingWarning, ...]:
+        if self.request.objective == "plain" or self.request.labels == "true":
+            return ()
+        detail = "the entropy's labels were sampled from the model, which makes it a trace of the Fisher information"
+        return (TrainingWarning("sampled_labels", detail),)
