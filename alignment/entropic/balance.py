@@ -46,11 +46,22 @@ class UnitBalance:
 
 @dataclass(frozen=True)
 class PairBalance:
-    """The two sides of a matrix symmetry: ‖M_out - M_in‖ / (‖M_out‖ + ‖M_in‖), in Frobenius norm."""
+    """The two sides of a matrix symmetry: ‖M_out - M_in‖ / (‖M_out‖ + ‖M_in‖), in Frobenius norm.
+
+    Attributes:
+        place: the layer or the attention module.
+        kind: `matrix`, `query_key` or `value_output`.
+        each: head by head; one number for a layer.
+    """
 
     place: str
     kind: str
-    residual: float
+    each: tuple[float, ...]
+
+    @property
+    def residual(self) -> float:
+        """The worst of them."""
+        return max(self.each)
 
 
 @dataclass(frozen=True)
@@ -93,16 +104,23 @@ class Balance:
     def to_dict(self) -> dict[str, Any]:
         """Returns it as plain JSON."""
         summary = {"neuron": self.neuron, "layer": self.layer, "matrix": self.matrix, "attention": self.attention}
-        return {**summary, **asdict(self), "layers": dict(self.layers)}
+        pairs = {
+            name: [{**asdict(p), "residual": p.residual} for p in found]
+            for name, found in (("matrices", self.matrices), ("heads", self.heads))
+        }
+        return {**summary, **asdict(self), "layers": dict(self.layers), **pairs}
 
 
-def balance(problem: Problem, sampling: Sampling | None = None, decay: float = 0.0) -> Balance:
+def balance(
+    problem: Problem, sampling: Sampling | None = None, decay: float = 0.0, found: Symmetries | None = None
+) -> Balance:
     """Returns how far the model is from balance.
 
     Args:
         problem: the model, the loss and the data.
         sampling: batches as in training; None takes single rows.
         decay: 4 γ / η, in the stationary condition's own unit.
+        found: the model's symmetries; None reads them off its names.
 
     Raises:
         TrainingError: if a row of the model has no gradient of its own.
@@ -116,8 +134,12 @@ def balance(problem: Problem, sampling: Sampling | None = None, decay: float = 0
     >>> round(found.neuron, 4)  # (16 - 1) / (16 + 1)
     0.8824
     """
-    found = symmetries(problem.model)
-    values = expectations(problem, sampling or Sampling(), forms(problem, found))
+    found = found or symmetries(problem.model)
+    return balance_of(problem, found, expectations(problem, sampling or Sampling(), forms(problem, found)), decay)
+
+
+def balance_of(problem: Problem, found: Symmetries, values: Mapping[str, Tensor], decay: float = 0.0) -> Balance:
+    """Returns the balance that the expectations of `forms` amount to; see `balance`."""
     weights = {name: p.detach() for name, p in problem.parameters.items()}
     norms = {name: float(values[name].sum()) for name in found.layers if name in values}
     return Balance(
@@ -194,10 +216,10 @@ def _layer(norms: Mapping[str, float], weights: Mapping[str, Tensor], decay: flo
     return (max(level) - min(level)) / mean if mean > 0 else 0.0
 
 
-def _pair(one: Float[Tensor, "h n n"], other: Float[Tensor, "h n n"]) -> float:
+def _pair(one: Float[Tensor, "h n n"], other: Float[Tensor, "h n n"]) -> tuple[float, ...]:
     size = torch.linalg.matrix_norm(one) + torch.linalg.matrix_norm(other)
     gap = torch.linalg.matrix_norm(one - other)
-    return float(torch.where(size > 0, gap / size, 0.0).max())
+    return tuple(torch.where(size > 0, gap / size, 0.0).tolist())
 
 
 def _rows(gradients: Gradients, names: tuple[str, ...]) -> Float[Tensor, "b n m"]:

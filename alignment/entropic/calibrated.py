@@ -14,6 +14,8 @@ from alignment.metrics import MetricChoice
 from alignment.preprocessing import Preprocessing, prepare
 from alignment.views import Views
 
+_NONE = Preprocessing(clip=None, normalize=False)
+
 
 @dataclass(frozen=True)
 class CalibratedGrid:
@@ -35,8 +37,9 @@ def calibrated(
     *,
     seed: int,
     permutations: int = 100,
+    steps: Preprocessing = _NONE,
 ) -> CalibratedGrid:
-    """Returns a metric's grid without clipping, which is not invariant to rotation, and without normalising.
+    """Returns a metric's grid.
 
     Args:
         metric: its name, with parameters if need be.
@@ -44,9 +47,10 @@ def calibrated(
         b: B's, of the same items.
         seed: of the shuffles.
         permutations: how many.
+        steps: what is done to each layer first; by default neither clipping, which is not invariant to rotation, nor
+            normalising.
     """
     choice = MetricChoice.parse(metric)
-    steps = Preprocessing(clip=None, normalize=False)
     views = [Views([prepare(layer.detach(), steps) for layer in side]) for side in (a, b)]
     pairing = choice.metric.pair(views[0], views[1], choice.values)
     observed = pairing.observed()

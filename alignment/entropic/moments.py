@@ -41,10 +41,12 @@ def expectations(problem: Problem, sampling: Sampling, forms: Mapping[str, Form]
         for name, form in forms.items():
             share = form(rows).sum(0) / len(problem)
             totals[name] = totals[name] + share if name in totals else share
-        for name, values in rows.items():
+        for name, values in rows.items() if beta else ():
             share = values.sum(0) / len(problem)
             mean[name] = mean[name] + share if name in mean else share
     middle = {name: values[None] for name, values in mean.items()}
+    if not beta:  # single rows: the mean takes no part
+        return {name: alpha * total for name, total in totals.items()}
     return {name: alpha * total + beta * forms[name](middle)[0] for name, total in totals.items()}
 
 

@@ -14,11 +14,21 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from alignment.entropic.balance import Balance, balance, forms, key, trained_heads, trained_units, unit_sums
+from alignment.entropic.balance import (
+    Balance,
+    balance,
+    balance_of,
+    forms,
+    key,
+    trained_heads,
+    trained_units,
+    unit_sums,
+)
 from alignment.entropic.moments import expectations
 from alignment.entropic.problem import Problem
 from alignment.entropic.sampling import Sampling
-from alignment.entropic.symmetry import Heads, Units, symmetries
+from alignment.entropic.symmetry import Heads, Symmetries, Units, symmetries
+from alignment.entropic.verify import turned
 from alignment.errors import TrainingError
 
 _SWEEPS = 10_000
@@ -45,26 +55,27 @@ class Rebalanced:
     skipped: tuple[str, ...]
 
 
-def rebalance(problem: Problem, sampling: Sampling | None = None) -> Rebalanced:
+def rebalance(problem: Problem, sampling: Sampling | None = None, found: Symmetries | None = None) -> Rebalanced:
     """Rebalances `problem.model` in place: its function stays, its E_B‖g_B‖² falls as far as rescaling can bring it.
 
     Args:
         problem: the model, the loss and the data that gradients are taken on.
         sampling: batches as in training; None takes single rows.
+        found: the model's symmetries; None reads them off its names.
 
     Raises:
         TrainingError: if the model has no symmetry that could be used, with the reasons, or its function would change.
     """
     sampling = sampling or Sampling()
-    found = symmetries(problem.model)
+    found = found or symmetries(problem.model)
     units, heads = trained_units(problem, found), trained_heads(problem, found)
     if not units and not heads:
         reasons = (
             "; ".join(f"{a.place or 'the model'}: {a.reason}" for a in found.absent) or "no two linear layers meet"
         )
         raise TrainingError(f"nothing in this model can be rebalanced without changing its function ({reasons})")
-    before = balance(problem, sampling)
     values = expectations(problem, sampling, forms(problem, found))
+    before = balance_of(problem, found, values)
     parameters = problem.parameters
     kept = {name: p.detach().clone() for name, p in parameters.items()}
     with torch.no_grad():
@@ -79,7 +90,7 @@ def rebalance(problem: Problem, sampling: Sampling | None = None) -> Rebalanced:
                 f"rescaling moved the outputs by {float(change):.1e} of their size, so the model uses its weights in "
                 "another way than its layers say; it was left as it is"
             )
-    return Rebalanced(before, balance(problem, sampling), float(change), sweeps, tuple(skipped))
+    return Rebalanced(before, balance(problem, sampling, found=found), float(change), sweeps, tuple(skipped))
 
 
 def _balance_units(units: list[Units], values: dict[str, Tensor], parameters: Mapping[str, Tensor]) -> int:
@@ -123,16 +134,7 @@ def _balance_heads(pair: Heads, values: Mapping[str, Tensor], parameters: Mappin
             )
             continue
         a = _power(_geometric(left[head], right[head]), 0.5)
-        inverse = torch.linalg.inv(a)
-        rows = slice(head * width, (head + 1) * width)
-        for name in pair.left:
-            parameters[name][rows] = a.to(parameters[name]) @ parameters[name][rows]
-        for name in pair.right:
-            value = parameters[name]
-            if pair.kind == "query_key":
-                value[rows] = inverse.to(value) @ value[rows]
-            else:
-                value[:, rows] = value[:, rows] @ inverse.to(value)
+        turned(pair, head, a, parameters)
     return skipped
 
 

@@ -17,9 +17,11 @@ from typing import Literal
 
 from torch import nn
 
+from alignment.entropic.layouts import between, feedforwards, head_count, output_name, packed, projections
 from alignment.models import DenseNetwork
 
 _HOMOGENEOUS = (nn.ReLU, nn.LeakyReLU, nn.Identity, nn.Dropout)
+_HOMOGENEOUS_NAMES = ("relu", "leaky_relu", "linear")
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,7 @@ class Symmetries:
 def symmetries(model: nn.Module) -> Symmetries:
     """Returns the symmetries of dense networks, of `nn.Sequential`s of linear layers, and of attention modules.
 
-    An attention module is one with the linear children `query`, `key` and `value` and a count `heads` (or
-    `num_attention_heads`, `num_heads`); its output is the child `output`, or `output.dense` beside it, as in BERT.
+    What an attention module is, and a block's feed-forward part, is read from their names: see `layouts`.
 
     >>> found = symmetries(nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1)))
     >>> found.units[0].incoming, found.units[0].outgoing
@@ -113,9 +114,13 @@ def symmetries(model: nn.Module) -> Symmetries:
                 absent.append(Absence("", "layer", reason))
             else:
                 layers = tuple(weights)
+    here, missing = _feedforwards(model, tied)
+    known = {unit.place for unit in units}
+    units += [unit for unit in here if unit.place not in known]
+    absent += missing
     heads: list[Heads] = []
     for place, module in model.named_modules():
-        pair = _attention(model, place, module)
+        pair = _attention(model, place, module, tied)
         if isinstance(pair, Absence):
             absent.append(pair)
         elif pair is not None:
@@ -168,37 +173,47 @@ def _chain(chain: list[tuple[str, nn.Module]], tied: set[str]) -> tuple[list[Uni
     return units, absent
 
 
-def _attention(model: nn.Module, place: str, module: nn.Module) -> list[Heads] | Absence | None:
-    query, key, value = (getattr(module, name, None) for name in ("query", "key", "value"))
-    if not all(isinstance(part, nn.Linear) for part in (query, key, value)):
-        if isinstance(module, nn.MultiheadAttention):
-            return Absence(place, "head", "its projections are packed into one weight; write them as linear layers")
+def _attention(model: nn.Module, place: str, module: nn.Module, tied: set[str]) -> list[Heads] | Absence | None:
+    names = projections(module)
+    if names is None:
+        if packed(module):
+            reason = "its projections are packed into one weight; write them as linear layers"
+            return Absence(place, "head", reason)
         return None
-    assert isinstance(query, nn.Linear)  # noqa: S101 - known by the line above
-    count = next((getattr(module, n) for n in ("heads", "num_attention_heads", "num_heads") if hasattr(module, n)), 0)
-    if not count or query.out_features % count or query.weight.shape[0] != getattr(key, "out_features", 0):
+    query, key, value = (getattr(module, name) for name in names)
+    count = head_count(module)
+    if not count or query.out_features % count or key.out_features != query.out_features:
         return Absence(place, "head", "queries and keys are not of the same heads")
-    for name, _ in module.named_modules():
-        if any(
-            word in name.lower() for word in ("rotary", "q_norm", "k_norm", "query_norm", "key_norm", "distance_emb")
-        ):
-            return Absence(place, "head", f"{name} stands between queries and keys and breaks their symmetry")
+    if value.out_features % count:
+        return Absence(place, "head", "values are not of the same heads as queries")
+    between_them = between(model, module)
+    if between_them is not None:
+        reason = f"{between_them} stands between queries and keys and breaks their symmetry"
+        return Absence(place, "head", reason)
     dot = f"{place}." if place else ""
-    found = [Heads(place, "query_key", _both(dot + "query", query), _both(dot + "key", key), count)]
-    output = _output(model, place, module)
-    if output is not None:
-        found.append(Heads(place, "value_output", _both(dot + "value", value), (f"{output}.weight",), count))
+    left, right, values = (_both(dot + n, part) for n, part in zip(names, (query, key, value), strict=True))
+    found = [Heads(place, "query_key", left, right, count)]
+    output = output_name(model, place, module)
+    if output is not None and model.get_submodule(output).in_features == value.out_features:
+        found.append(Heads(place, "value_output", values, (f"{output}.weight",), count))
+    if tied & {name for pair in found for name in (*pair.left, *pair.right)}:
+        return Absence(place, "head", "its weight is used in another place too")
     return found
 
 
-def _output(model: nn.Module, place: str, module: nn.Module) -> str | None:
-    if isinstance(getattr(module, "output", None), nn.Linear):
-        return f"{place}.output" if place else "output"
-    parent, _, _ = place.rpartition(".")
-    beside = getattr(model.get_submodule(parent), "output", None)
-    if isinstance(getattr(beside, "dense", None), nn.Linear):
-        return f"{parent}.output.dense" if parent else "output.dense"
-    return None
+def _feedforwards(model: nn.Module, tied: set[str]) -> tuple[list[Units], list[Absence]]:
+    """Returns the units between the two layers of each block's feed-forward part, where its activation lets them."""
+    units, absent = [], []
+    for name, further, activation in feedforwards(model):
+        incoming, outgoing = _both(name, model.get_submodule(name)), f"{further}.weight"
+        if activation.lower() not in _HOMOGENEOUS_NAMES:
+            reason = f"{activation} is not homogeneous: a unit rescaled before it is not rescaled behind it"
+            absent.append(Absence(name, "unit", reason))
+        elif tied & {*incoming, outgoing}:
+            absent.append(Absence(name, "unit", "its weight is used in another place too"))
+        else:
+            units.append(Units(name, incoming, outgoing, linear=False))
+    return units, absent
 
 
 def _both(name: str, layer: nn.Module | None) -> tuple[str, ...]:

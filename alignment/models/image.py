@@ -27,11 +27,13 @@ class ImageEncoder(EncoderBase):
         prepare: an RGB image as a `[3, height, width]` tensor on the CPU.
         states: a batch of those as one `[b, t, c]` or `[b, c, h, w]` tensor a layer.
         prefix: how many leading tokens are not patches.
+        model: the network itself, which `states` runs.
     """
 
     prepare: Prepare
     states: States
     prefix: int
+    model: Any
 
     def encode(self, items: Sequence[Any], pooling: Pooling) -> list[Tensor]:
         """Returns one `[len(items), width]` float32 tensor a layer; see `Encoder.encode`."""
@@ -107,4 +109,5 @@ def image_encoder(
         prepare=prepare,
         states=states,
         prefix=prefix,
+        model=model,
     )

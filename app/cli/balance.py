@@ -11,35 +11,48 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from alignment.errors import RequestError
 from app.cli import arguments as arg
 from app.cli.console import screen
+from app.cli.hub import hubs
 from app.cli.output import check_folder, write_files
+from app.settings import Settings
 
 if TYPE_CHECKING:
+    import torch
+
     from alignment.entropic.balance import Balance
-    from alignment.entropic.problem import Problem
-    from alignment.entropic.rows import Rows
-    from alignment.models import DenseNetwork
+    from alignment.entropic.pretrained.subject import Subject
 
 _KEEP = "\b\n"  # a line break that help texts keep: click's own mark
 _BALANCE = f"""{_KEEP}Examples:
   accord balance path:pair/a
-  accord balance path:pair/a --data rows.npz --batch 8 --json"""
-_REBALANCE = f"""{_KEEP}Example:
-  accord rebalance path:pair/a --out balanced"""
+  accord balance path:pair/a --data rows.npz --batch 8 --json
+  accord balance builtin:minilm-l6 --data builtin:language-reference"""
+_REBALANCE = f"""{_KEEP}Examples:
+  accord rebalance path:pair/a --out balanced
+  accord rebalance builtin:minilm-l6 --data texts.txt --out balanced"""
 
-Model = Annotated[str, typer.Argument(metavar="M", help="A network that Accord trained, path:DIR.")]
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="M",
+        help="A network that Accord trained, path:DIR, or a Hugging Face model: builtin:NAME, path:DIR or hf:NAME.",
+    ),
+]
 Data = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
-        metavar="FILE",
-        help="An .npz with inputs x (or a and b) and targets y [items, width] or target [items].  [default: what the "
-        "model was trained on]",
+        metavar="FILE|P",
+        help="For a network of Accord's an .npz with inputs x (or a and b) and targets y [items, width] or target "
+        "[items].  [default: what it was trained on]  For a Hugging Face model a probe set, whose labels are not used.",
     ),
 ]
 Side = Annotated[str, typer.Option(metavar="a|b", help="Which view is taken where the data have two.")]
-Batch = Annotated[int, typer.Option(metavar="N", help="Rows a batch, as in training.")]
+Batch = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Rows a batch, as in training.  [default: 1; 16 for a Hugging Face model]"),
+]
+Samples = Annotated[int, typer.Option(metavar="N", help="Items that are taken of a probe set.")]
 
 
 def register(cli: typer.Typer) -> None:
@@ -48,19 +61,32 @@ def register(cli: typer.Typer) -> None:
     cli.command(epilog=_REBALANCE)(rebalance)
 
 
-def balance(model: Model, data: Data = None, side: Side = "a", batch: Batch = 1, json: arg.Json = False) -> None:
+def balance(
+    model: Model,
+    data: Data = None,
+    side: Side = "a",
+    batch: Batch = None,
+    samples: Samples = 256,
+    seed: arg.Seed = 0,
+    json: arg.Json = False,
+) -> None:
     """Say how far a model is from gradient balance."""
-    from alignment.entropic.balance import balance as measure
-    from alignment.entropic.sampling import Sampling
+    import torch
 
-    _, problem, _ = _open(model, data, side)
-    found = measure(problem, Sampling(batch, "all"))
+    from alignment.entropic.balance import balance as measure
+
+    subject = _open(model, data, side, batch, samples, seed, torch.float32)
+    found = measure(subject.problem, subject.sampling, found=subject.found)
     if json:
-        typer.echo(json_format.dumps(found.to_dict(), indent=2, allow_nan=False))
+        facts = {"task": subject.task, "rows": subject.rows, **found.to_dict()}
+        typer.echo(json_format.dumps(facts, indent=2, allow_nan=False))
         return
     console = screen()
-    console.print(f"[bold]{escape(model)}[/bold], {len(problem)} rows: the mean of |g|² is {found.square:.4g}")
+    console.print(
+        f"[bold]{escape(model)}[/bold], {subject.rows}: the mean of |g|² is {found.square:.4g}\n{escape(subject.task)}"
+    )
     console.print(_table([found], ["residual"]))
+    console.print(f"[dim]{_summary(found)}[/dim]")
 
 
 def rebalance(
@@ -68,22 +94,24 @@ def rebalance(
     out: Annotated[Path, typer.Option(metavar="DIR", help="A folder for the rebalanced model.")],
     data: Data = None,
     side: Side = "a",
-    batch: Batch = 1,
+    batch: Batch = None,
+    samples: Samples = 256,
+    seed: arg.Seed = 0,
     json: arg.Json = False,
 ) -> None:
     """Balance a model's gradients, its function unchanged."""
-    from alignment.entropic.rebalance import rebalance as run
-    from alignment.entropic.rows import FILE, rows_file
-    from alignment.entropic.sampling import Sampling
-    from alignment.models import dense_files
+    import torch
 
-    network, problem, rows = _open(model, data, side)
+    from alignment.entropic.rebalance import rebalance as run
+
     check_folder(out)
-    done = run(problem, Sampling(batch, "all"))
-    write_files({**dense_files(network), FILE: rows_file(rows)}, out)
+    subject = _open(model, data, side, batch, samples, seed, torch.float64)
+    done = run(subject.problem, subject.sampling, subject.found)
+    write_files(subject.files(), out)
     if json:
         facts: dict[str, Any] = {
             "model": str(out),
+            "task": subject.task,
             "before": done.before.to_dict(),
             "after": done.after.to_dict(),
             "function_change": done.function_change,
@@ -96,33 +124,43 @@ def rebalance(
     console.print(
         f"[bold]{escape(model)}[/bold] rebalanced in {done.sweeps} sweeps: the mean of |g|² went from "
         f"{done.before.square:.4g} to {done.after.square:.4g}, outputs changed by {done.function_change:.0e} of their "
-        "size"
+        f"size\n{escape(subject.task)}"
     )
     console.print(_table([done.before, done.after], ["before", "after"]))
     for line in (*done.skipped, str(out)):
         console.print(f"[dim]{escape(line)}[/dim]", soft_wrap=True)
 
 
-def _open(model: str, data: Path | None, side: str) -> tuple[DenseNetwork, Problem, Rows]:
-    """Returns a network, its problem and the rows.
+def _open(
+    model: str, data: str | None, side: str, batch: int | None, samples: int, seed: int, dtype: torch.dtype
+) -> Subject:
+    """Returns a model with its problem; see `open_subject`."""
+    from alignment.entropic.pretrained.subject import open_subject
 
-    Raises:
-        RequestError: if the model or the data cannot be read, or do not fit.
-    """
-    from alignment.entropic.rows import FILE, read_rows
-    from alignment.models import open_dense
-    from alignment.references import ModelRef
+    settings = Settings.load()
+    return open_subject(
+        model,
+        data,
+        side=side,
+        batch=batch,
+        samples=samples,
+        seed=seed,
+        dtype=dtype,
+        cache=settings.cache_dir,
+        **hubs(settings),
+    )
 
-    ref = ModelRef.parse(model)
-    if ref.scheme != "path":
-        raise RequestError(f"{model}: balance is measured on networks that Accord trained; name one as path:DIR")
-    network = open_dense(Path(ref.name), model).double()
-    file = data or Path(ref.name, FILE)
-    if not file.is_file():
-        raise RequestError(f"there is no file {file}; give the rows to take gradients on with --data FILE")
-    rows = read_rows(file, side)
-    widths = network.config.widths
-    return network, rows.problem(network, widths[0], widths[-1]), rows
+
+def _summary(found: Balance) -> str:
+    """Returns how far it is from equipartition, in words."""
+    laws = (("units", found.neuron), ("matrices", found.matrix), ("attention", found.attention))
+    named = [f"{name} {value:.2g}" for name, value in laws if value is not None]
+    if not named:
+        return "No law of balance holds for this model, so nothing is said of it."
+    return (
+        f"The worst: {', '.join(named)}. 0 is equipartition, which the noise of stochastic gradient descent drives to; "
+        "1 is as far from it as can be. Adam's noise balances other things, to an approximation."
+    )
 
 
 def _table(found: list[Balance], heads: list[str]) -> Table:
@@ -139,6 +177,10 @@ def _table(found: list[Balance], heads: list[str]) -> Table:
         table.add_row("layers", "all", *(f"{b.layer:.1e}" for b in found))
     for place, pair in enumerate(first.matrices):
         table.add_row("matrix", pair.place, *(f"{b.matrices[place].residual:.1e}" for b in found))
+    for place, pair in enumerate(first.heads):
+        worst = pair.each.index(pair.residual)
+        name = f"{pair.place}, worst of {len(pair.each)} heads: {worst}"
+        table.add_row(pair.kind.replace("_", " and "), name, *(f"{b.heads[place].each[worst]:.1e}" for b in found))
     for absent in first.absent:
         table.add_row(absent.law, absent.place or "all", *["no law"] * len(found))
     for line in dict.fromkeys(absent.reason for absent in first.absent):

@@ -101,7 +101,7 @@ def test_a_strength_that_loses_rank_is_warned_about(accord: Accord) -> None:
         ("train --objective entropy", "did you mean 'entropic'"),
         ("train --out missing/pair", "there is no folder"),
         ("train --optimizer adam", "take the optimizer lbfgs"),
-        ("balance builtin:minilm-l6", "name one as path:DIR"),
+        ("balance builtin:minilm-l6", "name texts or images with --data"),
         ("balance path:nowhere", "no such folder"),
         ("rebalance path:nowhere --out x", "no such folder"),
         ("balance nonsense", "does not name a model"),

@@ -78,7 +78,7 @@ class Call:
 class Tape(TorchFunctionMode):
     """Writes down the uses of parameters while it is entered.
 
-    Of what a function gave, only its place in the graph is kept: an output that autograd has no need of frees its memory.
+    Of what a function gave, only its place in the graph is kept: the memory of an output that no one needs is free.
 
     Attributes:
         outputs: where gradients are needed.

@@ -1,0 +1,1 @@
+"""Pretrained models: a task of their own that needs no labels, on which their gradients can be taken."""
