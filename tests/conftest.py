@@ -60,7 +60,7 @@ def noise() -> Callable[..., np.ndarray]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks what uses a database, so that it can be run again with another kind."""
     for item in items:
-        if {"database_url", "steady"} & set(getattr(item, "fixturenames", ())):
+        if {"database", "database_url", "steady"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.database)
 
 
@@ -74,17 +74,25 @@ def database_url(tmp_path: Path) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
-def database(database_url: str) -> Iterator["Database"]:
-    """The same, with all tables."""
-    from app.jobs import Engine
-    from app.storage import Database
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a database with all tables, for copies to be made of."""
+    from tests.databases import template_url
 
-    made = Database(database_url)
-    Engine.migrate(made)
-    made.migrate()
-    yield made
-    made.close()
+    with template_url(tmp_path_factory.mktemp("template")) as url:
+        yield url
+
+
+@pytest.fixture
+def database(tmp_path: Path, template: str) -> Iterator["Database"]:
+    """A database of the test's own, with all tables and nothing in them."""
+    from app.storage import Database
+    from tests.databases import fresh_url
+
+    with fresh_url(tmp_path, template) as url:
+        made = Database(url)
+        yield made
+        made.close()
 
 
 @pytest.fixture
@@ -98,18 +106,15 @@ def service(tmp_path: Path, database: "Database") -> Iterator["Service"]:
 
 
 @pytest.fixture(scope="module")
-def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Service"]:
+def steady(tmp_path_factory: pytest.TempPathFactory, template: str) -> Iterator["Service"]:
     """The same for all tests of a module, which saves each a database; for those that leave nothing behind."""
-    from app.jobs import Engine
     from app.storage import Database
     from tests.databases import fresh_url
     from tests.service import serve
 
     folder = tmp_path_factory.mktemp("steady")
-    with fresh_url(folder) as url:
+    with fresh_url(folder, template) as url:
         shared = Database(url)
-        Engine.migrate(shared)
-        shared.migrate()
         made = serve(folder, shared)
         with made.client:
             yield made

@@ -76,6 +76,8 @@ def _says_something(connection: Any) -> bool:
 def _prepare_sqlite(connection: Any, _: Any) -> None:
     # pysqlite begins transactions by itself, and late: it leaves that to us, in `_begin_sqlite`.
     connection.isolation_level = None
+    # SQLite's own clock counts in milliseconds, and a value that we bind is that of the moment when it was bound.
+    connection.create_function("accord_now", 0, time.time)
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={SQLITE_WAIT}")
     cursor.execute("PRAGMA journal_mode=WAL")

@@ -110,7 +110,7 @@ class Database:
     def now(self) -> sa.ColumnElement[float]:
         """Returns an expression for the seconds since 1970 by the database's clock, for use in statements."""
         if self.is_sqlite:  # on one machine, whose clock is ours
-            return sa.bindparam("now", callable_=time.time, type_=sa.Float, unique=True)
+            return sa.func.accord_now(type_=sa.Float)
         return sa.cast(sa.func.extract("epoch", sa.func.clock_timestamp()), sa.Float)
 
     def prepared(self, make: Callable[[Database], T]) -> T:

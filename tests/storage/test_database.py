@@ -99,6 +99,14 @@ def test_the_clock_is_the_databases_and_goes_on_within_a_transaction(database: D
     assert 1.7e9 < first < second
 
 
+def test_the_clock_is_read_when_a_statement_is_executed_and_is_not_taken_for_a_number(database: Database) -> None:
+    with database.read() as connection:  # statements are kept by their shape
+        assert connection.execute(sa.select(sa.literal(5.0, sa.Float))).scalar_one() == 5.0
+        asked = sa.select(database.now())
+        first, second = (connection.execute(asked).scalar_one() for _ in range(2))
+    assert 1.7e9 < first < second
+
+
 def test_transact_tries_again_what_a_deadlock_broke_off(database: Database) -> None:
     """Two that lock the same rows in opposite order: PostgreSQL breaks one off, SQLite lets one wait at the door."""
     with database.write() as connection:
