@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from alignment.entropic.chance import generator
 from alignment.entropic.loss import EntropicLoss
 from alignment.entropic.problem import Loss, Problem, sampled_labels
-from alignment.entropic.training.trainee import NotFiniteError
+from alignment.entropic.training.trainee import NotFiniteError, quiet
 
 Method = Literal["adam", "adamw", "sgd"]
 
@@ -71,6 +71,7 @@ class RunningMinibatch:
 
     def __init__(self, stage: Minibatch, model: nn.Module) -> None:
         self._stage, self._model = stage, model
+        self.tell: Callable[[int], None] = quiet
         self._all = Problem(model, stage.loss, stage.inputs, stage.targets)
         self._parameters = list(self._all.parameters.values())
         self._objective, self._optimizer = stage.objective, _optimizer(stage, self._parameters)
@@ -96,6 +97,7 @@ class RunningMinibatch:
                 raise NotFiniteError(number + 1)
             self._optimizer.step()
             loss = value.loss
+            self.tell(number + 1 - first)
         if not all(bool(p.isfinite().all()) for p in self._parameters):
             raise NotFiniteError(first + count)
         return loss

@@ -30,7 +30,8 @@ def run_pair(
         measure: from the steps taken to a point.
         request: what the kept state must be of.
         keeper: where states are kept, and one may be waiting; None keeps none.
-        progress: called with `train`, steps taken and steps in all; what it raises stops the training.
+        progress: called with `train`, steps taken (the mean of both, between two points) and steps in all; what it
+            raises stops the training.
 
     Raises:
         DivergenceError: if a loss is no longer a number.
@@ -47,7 +48,7 @@ def run_pair(
     progress("train", history[-1].step, total)
     while not all(trainee.done for trainee in pair):
         for trainee in pair:
-            trainee.advance()
+            trainee.advance(_telling(progress, sum(each.taken for each in pair), total))
         taken = max(trainee.taken for trainee in pair)
         history.append(measure(taken))
         if keeper is not None:
@@ -55,3 +56,8 @@ def run_pair(
             keeper.save(request, {**state, "history": [point.to_dict() for point in history]})
         progress("train", taken, total)
     return tuple(history)
+
+
+def _telling(progress: Progress, before: int, total: int) -> Callable[[int], None]:
+    """Returns what passes one network's steps on, given how many both had taken before."""
+    return lambda steps: progress("train", (before + steps) // 2, total)

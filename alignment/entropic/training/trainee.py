@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -36,6 +36,21 @@ class Running(Protocol):
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Takes up such a state."""
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """A stage that tells of each of its steps, which are slow enough for someone to wait for.
+
+    Attributes:
+        tell: called with how many steps of the advance under way are taken; what it raises stops the stage.
+    """
+
+    tell: Callable[[int], None]
+
+
+def quiet(steps: int) -> None:
+    """Tells nobody."""
 
 
 @dataclass(eq=False)
@@ -78,8 +93,11 @@ class Trainee:
         """Whether all steps were taken."""
         return self.stage >= len(self.stages)
 
-    def advance(self) -> None:
+    def advance(self, tell: Callable[[int], None] = quiet) -> None:
         """Takes up to `chunk` steps of the current stage.
+
+        Args:
+            tell: called with how many of them are taken, by a stage that tells.
 
         Raises:
             DivergenceError: if the loss or a weight is no longer finite, naming the step.
@@ -89,6 +107,8 @@ class Trainee:
         stage = self.stages[self.stage]
         if self.running is None:
             self.running = stage.begin(self.model)
+        if isinstance(self.running, Telling):
+            self.running.tell = tell
         count = min(self.chunk, stage.steps - self.step)
         before = self.taken
         try:
