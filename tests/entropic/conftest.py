@@ -9,6 +9,7 @@ import torch
 import transformers as hf
 from PIL import Image
 
+from alignment.models.quiet import quiet
 from tests.models.conftest import IMAGE, TEXT, WIDE, save, tokenizer
 
 OWN: dict[str, Callable[[], hf.PretrainedConfig]] = {
@@ -24,7 +25,8 @@ def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tupl
 
     def make(family: str) -> tuple[str, str]:
         if family not in kept:
-            folder = save({**TEXT, **IMAGE, **OWN}[family](), tmp_path_factory.mktemp(family))
+            with quiet():
+                folder = save({**TEXT, **IMAGE, **OWN}[family](), tmp_path_factory.mktemp(family))
             if family in IMAGE:
                 processor = {"image_processor_type": "ViTImageProcessor", "size": {"height": 32, "width": 32}}
                 (folder / "preprocessor_config.json").write_text(json.dumps(processor))
