@@ -6,6 +6,7 @@
     │   ├── UnknownNameError   no model, metric, layer or parameter of that name
     │   ├── ProbeError         a probe set that cannot be read, or lacks what is needed
     │   ├── ModelError         a model that cannot be loaded as asked
+    │   ├── HubUnreachableError  the model hub gives no answer; it may pass
     │   ├── ActivationsError   a file of activations that cannot be used
     │   ├── MismatchError      two things that should describe the same items do not
     │   ├── TrainingError      a training, or a diagnostic of one, that cannot be done as asked
@@ -55,6 +56,10 @@ class ProbeError(RequestError):
 
 class ModelError(RequestError):
     """A model that cannot be loaded as asked."""
+
+
+class HubUnreachableError(RequestError):
+    """A hub that gives no answer, of a model or data set that is not here."""
 
 
 class ActivationsError(RequestError):

@@ -9,12 +9,18 @@ from alignment.activations import Activations
 from alignment.comparison.request import Comparison, Extraction, Progress
 from alignment.comparison.score import measure, silent
 from alignment.comparison.source import Items, Source
+from alignment.hub import Datasets
 from alignment.models import Hub, HuggingFaceHub
 from alignment.report import AlignmentReport
 
 
 def compare(
-    request: Comparison, *, cache: Path | None = None, hub: Hub | None = None, progress: Progress = silent
+    request: Comparison,
+    *,
+    cache: Path | None = None,
+    hub: Hub | None = None,
+    datasets: Datasets | None = None,
+    progress: Progress = silent,
 ) -> AlignmentReport:
     """Returns how alike two models represent a probe set.
 
@@ -22,6 +28,7 @@ def compare(
         request: what to compare.
         cache: a folder for converted weights; None keeps none.
         hub: where hub models come from; None is Hugging Face's.
+        datasets: where data sets of the hub come from; None is Hugging Face's.
         progress: called with the stage (`extract_a`, `extract_b`, `score`, `calibrate`), how much is done, of how much.
 
     Raises:
@@ -29,12 +36,13 @@ def compare(
         WorkError: if it was started and could not be finished.
     """
     asked_a, asked_b = request.sides()
-    items = Items.of(asked_a)
+    items = Items.of(asked_a, datasets)
     request.scoring.require_items(len(items.drawn))
     a = Source.open(asked_a, items, cache, hub or HuggingFaceHub())
     b = Source.open(asked_b, items, cache, hub or HuggingFaceHub(), like=a)
     answers = [source.answer(items, progress) for source in (a, b)]
     made_from = {
+        "probe": items.whole.name,
         "probe_sha256": items.whole.sha256,
         "items_sha256": items.drawn.sha256,
         "dtype": "/".join(dict.fromkeys(source.dtype for source in (a, b) if source.dtype)) or None,
@@ -45,8 +53,13 @@ def compare(
 
 
 def extract_model(
-    request: Extraction, *, cache: Path | None = None, hub: Hub | None = None, progress: Progress = silent
+    request: Extraction,
+    *,
+    cache: Path | None = None,
+    hub: Hub | None = None,
+    datasets: Datasets | None = None,
+    progress: Progress = silent,
 ) -> Activations:
     """Returns one model's activations on a probe set; arguments and errors as `compare`'s."""
-    items = Items.of(request)
+    items = Items.of(request, datasets)
     return Source.open(request, items, cache, hub or HuggingFaceHub()).answer(items, progress)

@@ -8,6 +8,7 @@ from pathlib import Path
 from alignment.activations import Activations, select_layers
 from alignment.comparison.request import DTYPES, Extraction, Progress, place
 from alignment.extraction import check_fit, extract, from_file
+from alignment.hub import Datasets
 from alignment.models import Encoder, Hub, load_encoder, resolve
 from alignment.probes import ProbeSet, load_probe
 from alignment.references import ModelRef
@@ -22,13 +23,13 @@ class Items:
     drawn: ProbeSet
 
     @classmethod
-    def of(cls, request: Extraction) -> Items:
-        """Returns what the request draws.
+    def of(cls, request: Extraction, datasets: Datasets | None = None) -> Items:
+        """Returns what the request draws; data sets of the hub come from `datasets`.
 
         Raises:
             RequestError: if the probe set cannot be read.
         """
-        whole = load_probe(request.probe)
+        whole = load_probe(request.probe, datasets=datasets)
         return cls(whole, whole.sample(request.samples, request.seed))
 
     def warnings(self, samples: int) -> tuple[ReportWarning, ...]:

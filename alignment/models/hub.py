@@ -7,9 +7,10 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
-from alignment.errors import ModelError
+from alignment.errors import HubUnreachableError, ModelError
+from alignment.hub import ask
 
 # Only what Accord reads: no pickles and no code is ever fetched.
 ALLOWED = ("*.json", "*.safetensors", "*.txt", "*.model")
@@ -25,14 +26,16 @@ class Hub(Protocol):
         """Returns the 40 hex digits of the commit that a revision (None: the default branch) stands for now.
 
         Raises:
-            ModelError: if there is no such model or revision, or the hub cannot be reached.
+            ModelError: if there is no such model or revision.
+            HubUnreachableError: if the hub cannot be reached.
         """
 
     def download(self, model: str, commit: str) -> Path:
         """Returns a folder with the model's config, tokenizer and safetensors at that commit.
 
         Raises:
-            ModelError: if there is no such model or commit, or the hub cannot be reached.
+            ModelError: if there is no such model or commit.
+            HubUnreachableError: if the hub cannot be reached.
         """
 
 
@@ -104,47 +107,7 @@ class HuggingFaceHub:
         )
 
     def _ask(self, model: str, revision: str | None, question: Callable[[], T]) -> T:
-        """Returns the answer to a question put to the hub, or raises why there is none."""
-        from huggingface_hub import errors
-
-        where = f"hf:{model}" + (f"@{revision}" if revision else "")
-        try:
-            return question()
-        except errors.GatedRepoError as error:
-            raise ModelError(
-                f"{where} is gated: accept its terms on the hub and log in with `hf auth login`, or use a local copy "
-                "with path:DIR"
-            ) from error
-        except errors.RevisionNotFoundError as error:
-            raise ModelError(
-                f"{where}: the model has no revision {revision!r}; name a branch, tag or commit"
-            ) from error
-        except errors.RepositoryNotFoundError as error:
-            raise ModelError(
-                f"the hub has no model {model!r}, or it is private: check the name, or log in with `hf auth login`"
-            ) from error
-        except errors.HFValidationError as error:
-            raise ModelError(f"{model!r} is not a model's name on the hub; write hf:ORG/NAME") from error
-        except (_http_error(), errors.EntryNotFoundError, ConnectionError, TimeoutError) as error:
-            raise HubUnreachableError(
-                f"{where} cannot be reached ({type(error).__name__}) and is not in the local cache; where there is no "
-                "network, copy the model's folder here and name it path:DIR"
-            ) from error
-        except OSError as error:
-            raise ModelError(
-                f"{where} cannot be kept in the cache ({error}); name a folder that can be written"
-            ) from error
-
-
-class HubUnreachableError(ModelError):
-    """A hub that gave no answer."""
-
-
-def _http_error() -> Any:
-    """Returns the base of the transport's errors, which huggingface_hub took from httpx and later from httpx2."""
-    from huggingface_hub import errors
-
-    return errors.HfHubHTTPError.__mro__[1]
+        return ask(question, kind="model", name=model, revision=revision, error=ModelError)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from alignment.activations import Activations
 from alignment.comparison import Items, Scoring, fewer_samples
 from alignment.comparison.request import Progress
 from alignment.comparison.score import silent
+from alignment.hub import Datasets
 from alignment.models import Hub
 from alignment.probes import Draw
 from alignment.report.study import MatrixResult, StudyModel, StudyReport, StudyWarning
@@ -28,7 +29,12 @@ _INDEFINITE = 0.01  # a share of negative eigenvalues that a reader must know of
 
 
 def study(
-    request: Study, *, cache: Path | None = None, hub: Hub | None = None, progress: Progress = silent
+    request: Study,
+    *,
+    cache: Path | None = None,
+    hub: Hub | None = None,
+    datasets: Datasets | None = None,
+    progress: Progress = silent,
 ) -> StudyReport:
     """Returns how alike each two of N models represent a probe set, which are alike, and what that goes with.
 
@@ -36,6 +42,7 @@ def study(
         request: what to study.
         cache: a folder for converted weights; None keeps none.
         hub: where hub models come from; None is Hugging Face's.
+        datasets: where data sets of the hub come from; None is Hugging Face's.
         progress: called with the stage (`extract`, `score`, `predict`), how much is done, of how much.
 
     Raises:
@@ -43,7 +50,7 @@ def study(
         WorkError: if it was started and could not be finished.
     """
     scoring, names = request.scoring, request.models
-    items = Items.of(request.asked(names[0]))
+    items = Items.of(request.asked(names[0]), datasets)
     scoring.require_items(len(items.drawn))
     reference = None
     if request.reference is not None:
@@ -125,6 +132,7 @@ def conclude(
         warnings=tuple(warnings),
         provenance={
             "models": {name: answer.origin for name, answer in zip(names, answers, strict=True)},
+            "probe": draw.name,
             "probe_sha256": draw.whole_sha256,
             "items_sha256": draw.sha256,
             **pairs.provenance,

@@ -45,7 +45,11 @@ PoolingChoice = Annotated[
 ]
 Probe = Annotated[
     str,
-    typer.Option(metavar="P", help="The probe set: builtin:NAME of `accord probes`, a file, or a folder of images."),
+    typer.Option(
+        metavar="P",
+        help="The probe set: builtin:NAME of `accord probes`, a file, a folder of images, or "
+        "hf:ORG/NAME[@REVISION][:SPLIT[:COLUMN]].",
+    ),
 ]
 Seed = Annotated[int, typer.Option(metavar="S", help="What every random choice comes from.")]
 Permutations = Annotated[int, typer.Option(metavar="K", help="Shuffles that the score is held against; 0 for none.")]

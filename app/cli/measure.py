@@ -9,6 +9,7 @@ import typer
 
 from app.cli import arguments as arg
 from app.cli.console import progress_bar, show
+from app.cli.hub import hubs
 from app.cli.output import check_folder
 from app.settings import Settings
 
@@ -72,7 +73,7 @@ def compare(
     request = Comparison(model_a, model_b, probe, scoring, pool, samples, dtype)  # type: ignore[arg-type]  # checked there
     check_folder(out)
     with progress_bar() as progress:
-        report = run(request, cache=settings.cache_dir, progress=progress)
+        report = run(request, cache=settings.cache_dir, **hubs(settings), progress=progress)
     show(report, as_json=json, out=out)
 
 
@@ -145,8 +146,9 @@ def extract(
         dtype=dtype,
     )
     check_writable(out)
+    settings = Settings.load()
     with progress_bar() as progress:
-        activations = extract_model(request, cache=Settings.load().cache_dir, progress=progress)
+        activations = extract_model(request, cache=settings.cache_dir, **hubs(settings), progress=progress)
     write_activations(activations, out)
     layers_made = f"{len(activations.layers)} layer{'s' * (len(activations.layers) > 1)}"
     typer.echo(f"{out}: {len(activations)} items, {layers_made} of {activations.origin.reference}")

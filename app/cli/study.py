@@ -12,6 +12,7 @@ import typer
 from alignment.errors import RequestError
 from app.cli import arguments as arg
 from app.cli.console import progress_bar
+from app.cli.hub import hubs
 from app.cli.output import check_folder
 from app.cli.study_output import show
 from app.settings import Settings
@@ -127,7 +128,7 @@ def study(
         request = replace(request, capability=read_capability(capability))
     check_folder(out)
     with progress_bar() as progress:
-        report = run(request, cache=settings.cache_dir, progress=progress)
+        report = run(request, cache=settings.cache_dir, **hubs(settings), progress=progress)
     show(report, as_json=json, out=out)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from alignment.errors import RequestError
 from app.client.client import Client
 
+_HUB = "hf:"
 _BUILTIN = "builtin:"  # every service knows these without being told
 
 
@@ -63,15 +64,31 @@ def register(client: Client, name: str, source: Mapping[str, Any], *, kind: str 
 def probe_named(client: Client, text: str) -> str:
     """Returns the name by which a service knows a probe set: one that it has, a built-in's, or a file's, uploaded once.
 
+    One of the hub is registered once, at the commit that it then has.
+
     Raises:
         RequestError: if the file cannot be read, or the service refuses it.
     """
+    if text.startswith(_HUB):
+        return _dataset_named(client, text)
     file = Path(text)
     if text.startswith(_BUILTIN) or not file.is_file():
         return text  # if it is none, the service says so
     name = _name(f"{file.name}@{_digest(file)[:12]}")
     if not _is_known(client, "/v1/probes", name):
         client.upload("/v1/probes", file, name=name)
+    return name
+
+
+def _dataset_named(client: Client, text: str) -> str:
+    """Returns the name of a data set of the hub, `hf:ORG/NAME[@REVISION][:SPLIT[:COLUMN]]`, made known if need be."""
+    name = _name(text)
+    if not _is_known(client, "/v1/probes", name):
+        place, _, rest = text.removeprefix(_HUB).partition(":")
+        hub, _, revision = place.partition("@")
+        split, _, column = rest.partition(":")
+        source = {"type": "huggingface", "id": hub, "revision": revision or None, "split": split or None}
+        register(client, name, {**source, "columns": {"text": column or None}}, kind="probes")
     return name
 
 

@@ -13,14 +13,14 @@ from fastapi import Depends, Request
 from alignment.errors import ProbeError
 from app.jobs.child import FINAL
 from app.jobs.executor import Executor, Order, Run
-from app.probes.reading import Facts
+from app.probes.reading import Facts, is_hub
 from app.problems import Problem
 from app.settings import Settings
 
 # What each process would else import by itself.
 PRELOAD: Sequence[str] = ("app.jobs.child", "app.cli.main", "app.probes.reading", "pyarrow.parquet")
 _WORK = "app.probes.reading:look"
-_MOST = 2  # sets that are read at once
+_MOST = 2  # sets that are read at once; as many again that are downloaded first, so that no upload waits for a hub
 _SECONDS = 600.0  # that reading one may take
 _LOOK = 0.2  # seconds between two looks at whether the server ends
 _MIB = 1 << 20
@@ -35,7 +35,7 @@ class Reader:
 
     def __init__(self, settings: Settings, executor: Executor) -> None:
         self._settings, self._executor = settings, executor
-        self._all = CapacityLimiter(_MOST)
+        self._here, self._far = CapacityLimiter(_MOST), CapacityLimiter(_MOST)
         self._teams: dict[str, Lock] = {}
         self._closed = False
 
@@ -54,7 +54,8 @@ class Reader:
         """
         payload = {"reference": reference, "name": name, "columns": dict(columns)}
         async with self._turn(team):
-            return await to_thread.run_sync(self._read, payload, limiter=self._all)
+            limiter = self._far if is_hub(reference) else self._here
+            return await to_thread.run_sync(self._read, payload, limiter=limiter)
 
     def close(self) -> None:
         """Ends what is being read."""
@@ -76,6 +77,7 @@ class Reader:
             "cache_dir": str(self._settings.cache_dir.absolute()),
             "hub_endpoint": self._settings.hub_endpoint,
             "reading_mib": self._settings.max_reading_mib,
+            "upload_mib": self._settings.max_upload_mib,
         }
         order = Order(_WORK, payload, "cpu", settings, memory=self._settings.max_reading_mib * _MIB)
         run = self._executor.start(order)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from alignment.errors import ProbeError
-from alignment.probes import ProbeSet, load_probe
+from alignment.hub import Datasets, HuggingFaceDatasets
+from alignment.probes import DatasetRef, ProbeSet, load_probe, pin_dataset
 from app.jobs import Context, Done
 from app.probes import preview
 
@@ -28,16 +29,24 @@ class Facts:
         modality: what its items are: text, image, paired or array.
         samples: how many it has.
         sha256: their fingerprint.
+        reference: what `alignment` calls it, a data set's revision as a commit; may hold a path of the server.
     """
 
     modality: str
     samples: int
     sha256: str
+    reference: str
 
     @classmethod
-    def of(cls, probe: ProbeSet) -> Facts:
+    def of(cls, probe: ProbeSet, reference: str) -> Facts:
         """Returns the facts of a set; this reads all of it."""
-        return cls(probe.kind, len(probe), probe.sha256)
+        return cls(probe.kind, len(probe), probe.sha256, reference)
+
+
+def datasets_of(settings: Mapping[str, Any]) -> Datasets:
+    """Returns where data sets of the hub come from: what is public there, for every team sees what a service reads."""
+    folder = Path(settings["cache_dir"]) / "datasets"
+    return HuggingFaceDatasets(settings["hub_endpoint"], folder, token=False)
 
 
 def look(payload: Mapping[str, Any], context: Context) -> Done:
@@ -49,10 +58,16 @@ def look(payload: Mapping[str, Any], context: Context) -> Done:
 
     Raises:
         ProbeError: if it cannot be read, one of its first images is broken, or there is too little memory for it.
+        HubUnreachableError: if it is of the hub, and that cannot be reached.
     """
+    reference, datasets = payload["reference"], datasets_of(context.settings)
+    context.names[f"{context.settings['cache_dir']}/"] = ""
     try:
-        probe = read(payload["reference"], payload["name"], payload["columns"])
-        facts = Facts.of(probe)
+        if is_hub(reference):
+            most = context.settings["upload_mib"] << 20
+            reference = str(pin_dataset(DatasetRef.parse(reference), datasets, most=most))
+        probe = read(reference, payload["name"], payload["columns"], datasets)
+        facts = Facts.of(probe, reference)
         preview.keep(Path(context.settings["data_dir"]), facts.sha256, preview.make(probe))
     except (MemoryError, ProbeError) as error:
         if not _lacks_memory(error):
@@ -71,19 +86,26 @@ def _lacks_memory(error: BaseException | None) -> bool:
     return error is not None
 
 
-def read(reference: str, name: str, columns: Mapping[str, str]) -> ProbeSet:
+def is_hub(reference: str) -> bool:
+    """Whether a reference is of a data set of the hub."""
+    return reference.startswith("hf:")
+
+
+def read(reference: str, name: str, columns: Mapping[str, str], datasets: Datasets) -> ProbeSet:
     """Returns the probe set of a reference.
 
     Args:
         reference: what `alignment` calls it; of a file its path, which is not in any error.
         name: what errors call it.
         columns: what it calls its columns, where that is not their own name.
+        datasets: where data sets of the hub come from.
 
     Raises:
         ProbeError: if it cannot be read, or one of its first images is broken.
+        HubUnreachableError: if it is of the hub, and that cannot be reached.
     """
     try:
-        probe = load_probe(reference, columns=columns, name=name)
+        probe = load_probe(reference, columns=columns, name=name, datasets=datasets)
         pixels = 0
         for image in probe.images or ():
             pixels += math.prod(image.open().size)
@@ -105,4 +127,4 @@ def builtin_facts(name: str) -> Facts:
         UnknownNameError: if there is none of that name.
         ProbeError: if a package that it is made from is not installed.
     """
-    return Facts.of(load_probe(BUILTIN + name))
+    return Facts.of(load_probe(BUILTIN + name), BUILTIN + name)

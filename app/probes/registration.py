@@ -10,12 +10,13 @@ from fastapi import Response
 from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 
-from alignment.errors import RequestError
+from alignment.errors import ReferenceError, RequestError
+from alignment.probes import DatasetRef
 from app.api.body import check
 from app.api.once import Answer, Once
 from app.api.state import State
 from app.probes.reader import Reader
-from app.probes.reading import BUILTIN, Facts, builtin_facts
+from app.probes.reading import Facts, builtin_facts
 from app.probes.schemas import HuggingFaceProbe, NewForm, NewProbe, Probe, UploadedProbe
 from app.probes.service import register
 from app.problems import invalid
@@ -39,27 +40,23 @@ async def from_source(state: State, principal: Principal, once: Once, reader: Re
         Problem: 422, which points at what is wrong with its source; 403 or 409 for its name.
     """
     source = new.source
-    if isinstance(source, HuggingFaceProbe):
-        raise invalid(
-            "/source/type",
-            "data sets of the hub are not read from here; download the .parquet file of its split, send it with "
-            "POST /v1/uploads and name that as {'type': 'upload', 'upload': 'upl_…', 'columns': {…}}",
-        )
     if new.shared:
         require_admin(principal, "sharing a probe set with every team")
-    if isinstance(source, UploadedProbe):
+    if isinstance(source, HuggingFaceProbe):
+        reference = str(_dataset(source))
+        facts = await _at("/source", reader.look(principal.team, reference, reference, source.columns.named()))
+    elif isinstance(source, UploadedProbe):
         row = await run_in_threadpool(_upload, state, principal, source.upload)
         reference, name = str(path_of(state.settings, row)), str(row["filename"])
         looking = reader.look(principal.team, reference, name, source.columns.named())
         facts = await _at("/source/upload", looking)
     else:
-        reference = BUILTIN + source.id
         facts = await _at("/source/id", run_in_threadpool(builtin_facts, source.id))
 
     def step(connection: Connection) -> Answer:
         if isinstance(source, UploadedProbe):  # which must still be there
             uploads.get(connection, principal, source.upload, "/source/upload", hold=True)
-        return _answer(Probe.of(register(state, connection, principal, new, reference, facts)))
+        return _answer(Probe.of(register(state, connection, principal, new, facts)))
 
     return await run_in_threadpool(once.answer, principal.team, step)
 
@@ -86,7 +83,7 @@ async def from_form(state: State, principal: Principal, once: Once, reader: Read
 
     def step(connection: Connection) -> Answer:
         uploads.enter(state, connection, principal, draft)
-        made = Probe.of(register(state, connection, principal, new, str(draft.path), facts))
+        made = Probe.of(register(state, connection, principal, new, facts))
         form.kept = True
         return _answer(made)
 
@@ -101,6 +98,24 @@ def _answer(made: Probe) -> Answer:
 def _upload(state: State, principal: Principal, upload_id: str) -> Any:
     with state.database.read() as connection:
         return uploads.get(connection, principal, upload_id, "/source/upload")
+
+
+def _dataset(source: HuggingFaceProbe) -> DatasetRef:
+    """Returns what a source spells, each part of it checked by itself."""
+    parts = {
+        "id": DatasetRef(source.id),
+        "revision": DatasetRef("x", source.revision),
+        "split": DatasetRef("x", None, source.split),
+    }
+    for field, ref in parts.items():
+        try:
+            spelt = DatasetRef.parse(str(ref))
+        except ReferenceError:
+            spelt = None
+        if spelt != ref:
+            said = getattr(source, field)
+            raise invalid(f"/source/{field}", f"{said!r} is no {field} of a data set of the hub; see its page there")
+    return DatasetRef(source.id, source.revision, source.split)
 
 
 async def _at(pointer: str, looking: Awaitable[Facts]) -> Facts:

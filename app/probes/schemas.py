@@ -66,14 +66,27 @@ class UploadedProbe(Body):
 
 
 class HuggingFaceProbe(Body):
-    """A data set of the Hugging Face hub. It is not read from here: upload its .parquet file."""
+    """A split of a public data set of the Hugging Face hub; its code is never run.
+
+    It is read from its own `.parquet`, `.jsonl`, `.csv` or image files, or from the hub's conversion to Parquet, at the
+    commit that the revision stands for now. That commit is kept.
+    """
 
     type: Literal["huggingface"] = Field(description="a data set of the hub", examples=["huggingface"])
     id: str = Field(max_length=200, description="its name on the hub", examples=["org/captions"])
     revision: str | None = Field(
-        None, max_length=200, description="a branch, tag or commit; null is the default branch", examples=["main"]
+        None,
+        max_length=200,
+        description="a branch, tag or commit; null is the default branch; answers have the commit",
+        examples=["main"],
     )
-    split: str | None = Field(None, max_length=200, description="which of its splits", examples=["test"])
+    split: str | None = Field(
+        None,
+        min_length=1,
+        max_length=200,
+        description="which of its splits, as `SPLIT` or `CONFIGURATION/SPLIT`; null if it has but one",
+        examples=["test"],
+    )
     columns: Columns = Field(
         default_factory=Columns, description="what it calls its columns", examples=[{"text": "caption"}]
     )

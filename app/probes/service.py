@@ -7,6 +7,7 @@ from contextlib import suppress
 from sqlalchemy import Connection, RowMapping
 
 from alignment.errors import RequestError
+from alignment.probes import DatasetRef
 from app.api.state import State
 from app.probes.reading import BUILTIN, Facts, builtin_facts
 from app.probes.schemas import NewProbe
@@ -18,9 +19,7 @@ from app.teams.principal import Principal
 PROBES = Named("probe", "probe set", probes)
 
 
-def register(
-    state: State, connection: Connection, principal: Principal, new: NewProbe, reference: str, facts: Facts
-) -> RowMapping:
+def register(state: State, connection: Connection, principal: Principal, new: NewProbe, facts: Facts) -> RowMapping:
     """Registers a probe set that has been read; returns its row.
 
     Args:
@@ -28,18 +27,20 @@ def register(
         connection: the transaction.
         principal: who asks.
         new: what was asked for.
-        reference: what `alignment` calls it; may hold a path of the server.
         facts: what reading it found.
 
     Raises:
         Problem: 409 if the team has one of that name, 403 if it is to be shared and the key may not.
     """
+    source = new.source.model_dump()
+    if new.source.type == "huggingface":
+        ref = DatasetRef.parse(facts.reference)
+        source |= {"revision": ref.revision, "split": ref.split}
     values = {
         "name": new.name,
         "shared": new.shared,
-        "source": new.source.model_dump(),
-        "reference": reference,
-        "columns": new.source.columns.named() if new.source.type == "upload" else {},
+        "source": source,
+        "columns": {} if new.source.type == "builtin" else new.source.columns.named(),
         **vars(facts),
     }
     return PROBES.enter(state.database, connection, principal, values)

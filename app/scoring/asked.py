@@ -14,6 +14,7 @@ from alignment.metrics import MetricChoice
 from alignment.models import Hub, HuggingFaceHub
 from alignment.preprocessing import Preprocessing
 from alignment.probes import Draw, load_probe
+from app.probes.reading import datasets_of
 
 STORE = "activations"  # the store's folder beneath the data folder
 
@@ -58,18 +59,21 @@ def scoring_of(payload: Mapping[str, Any], own: str, settings: Mapping[str, Any]
     )
 
 
-def items_of(payload: Mapping[str, Any], name: str) -> Items:
+def items_of(payload: Mapping[str, Any], name: str, settings: Mapping[str, Any]) -> Items:
     """Returns the probe set and what is drawn of it.
 
     Args:
         payload: with `probe`, `samples` and `seed`.
         name: what errors call the probe set.
+        settings: the work's.
 
     Raises:
         ProbeError: if it cannot be read, or is not what was registered.
+        HubUnreachableError: if it is of the hub, not here yet, and the hub cannot be reached.
     """
     probe = payload["probe"]
-    whole = load_probe(probe["reference"], columns=probe["columns"] or None, name=name)
+    datasets = datasets_of(settings)
+    whole = load_probe(probe["reference"], columns=probe["columns"] or None, name=name, datasets=datasets)
     if whole.sha256 != probe["sha256"]:
         raise ProbeError(f"probe set {name!r} holds other items than when it was registered; register it anew")
     return Items(whole, whole.sample(payload["samples"], payload["seed"]))
@@ -85,7 +89,7 @@ def draw_of(payload: Mapping[str, Any], name: str, settings: Mapping[str, Any]) 
     known = draws.find(payload["probe"]["sha256"], samples, seed, name)
     if known is not None:
         return known
-    items = items_of(payload, name)
+    items = items_of(payload, name, settings)
     draw = Draw.of(items.whole, items.drawn)
     draws.keep(draw, samples, seed)
     return draw

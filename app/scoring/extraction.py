@@ -14,7 +14,7 @@ from alignment.probes import Draw
 from alignment.references import ModelRef
 from app.jobs import Context, Needs, Part
 from app.scoring.asked import draw_of, hub_of, scoring_of, store_of
-from app.scoring.hiding import hide_folders, hide_model, hide_probe, shown
+from app.scoring.hiding import hide_folders, hide_model, hide_probe, probe_shown, shown
 from app.scoring.stages import Stages
 
 KIND = "extraction"
@@ -28,16 +28,18 @@ class Opening:
         sides: each side, by the stage that its extraction is to the job.
         scoring: how activations are compared.
         draw: what is drawn of the probe set.
+        probe: how answers name the probe set: one of the hub with its commit.
     """
 
     sides: Mapping[str, Mapping[str, Any]]
     scoring: Scoring
     draw: Draw
+    probe: str
 
     @property
     def provenance(self) -> dict[str, Any]:
         """What reports say of the items."""
-        return {"probe_sha256": self.draw.whole_sha256, "items_sha256": self.draw.sha256}
+        return {"probe": self.probe, "probe_sha256": self.draw.whole_sha256, "items_sha256": self.draw.sha256}
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def open_request(payload: Mapping[str, Any], context: Context) -> Opening:
     scoring = scoring_of(payload, context.device, context.settings)
     draw = draw_of(payload, probe["name"], context.settings)
     scoring.require_items(len(draw))
-    return Opening(sides, scoring, draw)
+    return Opening(sides, scoring, draw, probe_shown(probe))
 
 
 def obtain(

@@ -26,6 +26,16 @@ def shown(reference: str, name: str) -> str:
     return f"{scheme}{name}" if scheme in _ON_DISK else reference
 
 
+def probe_shown(probe: Mapping[str, Any]) -> str:
+    """Returns a probe set's reference as answers have it; one that is a path on this server by the set's name.
+
+    >>> probe_shown({"reference": "/srv/x.csv", "name": "mine"}), probe_shown({"reference": "hf:x@c9745ed:test"})
+    ('mine', 'hf:x@c9745ed:test')
+    """
+    reference: str = probe["reference"]
+    return reference if reference.startswith(("builtin:", "hf:")) else str(probe["name"])
+
+
 def hide_folders(context: Context) -> None:
     """Has errors say nothing of where the server keeps its data."""
     for folder in ("data_dir", "cache_dir"):
@@ -42,7 +52,7 @@ def hide_model(context: Context, reference: str, name: str) -> None:
 
 def hide_probe(context: Context, probe: Mapping[str, Any], name: str) -> None:
     """Has errors call a probe set that is a path on this server by its name."""
-    if not probe["reference"].startswith("builtin:"):
+    if not probe["reference"].startswith(("builtin:", "hf:")):
         _hide_path(context, probe["reference"], name)
 
 

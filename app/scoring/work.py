@@ -39,7 +39,7 @@ def extract(payload: Mapping[str, Any], context: Context) -> Done:
     stages = Stages(context)
     stages.progress(STAGE, 0, payload["samples"])
     reference = payload["probe"]["reference"]
-    items = items_of(payload, reference if reference.startswith("builtin:") else PROBE)
+    items = items_of(payload, reference if reference.startswith("builtin:") else PROBE, context.settings)
     store, hub = store_of(context.settings), hub_of(context.settings)
     identity = identify(ModelRef.parse(payload["reference"]), hub, store.digests)
     asked = {name: payload[name] for name in ("side", "pooling", "dtype")}

@@ -45,6 +45,7 @@ def study(payload: Mapping[str, Any], context: Context) -> Done | Needs:
         capability=None if capability is None else by_name(capability, models, names),
         reference=reference,
         provenance={
+            "probe": opening.probe,
             "models": {name: answer.facts for name, answer in zip(names, answers, strict=True)},
             "dtype": {name: answer.facts["dtype"] for name, answer in zip(names, answers, strict=True)},
             "request": payload["request"],

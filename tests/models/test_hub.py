@@ -1,85 +1,28 @@
 """A hub answers with a commit and a folder, or within seconds with one clear sentence."""
 
-import hashlib
-import http.server
-import json
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 
-from alignment.errors import ModelError
+from alignment.errors import HubUnreachableError, ModelError
 from alignment.models import FakeHub, HuggingFaceHub, load_encoder, resolve
-from alignment.models.hub import HubUnreachableError
 from alignment.references import ModelRef
+from tests.hub import HubServer
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
-class Answers(http.server.BaseHTTPRequestHandler):
-    """The API of a hub: `org/known` exists, `org/gated` is gated, nothing else does.
-
-    Attributes:
-        files: what `org/known` holds at its one commit.
-        fetched: the paths that were asked for.
-    """
-
-    files: ClassVar[dict[str, bytes]] = {}
-    fetched: ClassVar[list[str]] = []
-
-    def do_HEAD(self) -> None:
-        self.do_GET()
-
-    def do_GET(self) -> None:
-        path = self.path.partition("?")[0]
-        self.fetched.append(path)
-        resolve = f"/org/known/resolve/{COMMIT}/"
-        if path == f"/api/models/org/known/tree/{COMMIT}":
-            rows = [{"type": "file", "path": p, "size": len(b), "oid": "0" * 40} for p, b in self.files.items()]
-            self.answer(200, json.dumps(rows).encode())
-        elif path == f"/api/models/org/known/revision/{COMMIT}":
-            siblings = [{"rfilename": name} for name in self.files]
-            self.answer(200, json.dumps({"id": "org/known", "sha": COMMIT, "siblings": siblings}).encode())
-        elif path.startswith(resolve):
-            self.answer(200, self.files[path.removeprefix(resolve)])
-        elif path == "/api/models/org/known":
-            self.answer(200, json.dumps({"id": "org/known", "sha": COMMIT}).encode())
-        elif self.path.startswith("/api/models/org/known/revision/"):
-            self.answer(404, b"{}", "RevisionNotFound")
-        elif self.path.startswith("/api/models/org/gated"):
-            self.answer(403, b"{}", "GatedRepo")
-        elif self.path.startswith("/api/models/org/broken"):
-            self.answer(500, b"{}")
-        else:
-            self.answer(404, b"{}", "RepoNotFound")
-
-    def answer(self, status: int, body: bytes, code: str | None = None) -> None:
-        self.send_response(status)
-        if code:
-            self.send_header("X-Error-Code", code)
-        self.send_header("ETag", f'"{hashlib.sha1(body, usedforsecurity=False).hexdigest()}"')
-        self.send_header("X-Repo-Commit", COMMIT)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Keeps the test's output clean."""
-
-
 @pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers) as httpd:
-        thread = threading.Thread(target=httpd.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{httpd.server_port}"
-        httpd.shutdown()
-        thread.join()
+def running() -> Iterator[HubServer]:
+    made = HubServer()
+    made.model("org/known").push({"config.json": b"{}"})
+    made.model("org/gated").refuses = (403, "GatedRepo")
+    made.model("org/broken").refuses = (500, "Broken")
+    yield made
+    made.stop()
 
 
 @pytest.fixture
@@ -93,9 +36,9 @@ def closed() -> str:
 def test_a_closed_port_is_answered_within_seconds(closed: str, tmp_path: Path) -> None:
     hub = HuggingFaceHub(endpoint=closed, folder=tmp_path)
     start = time.monotonic()
-    with pytest.raises(ModelError, match=r"hf:org/name cannot be reached .* name it path:DIR"):
+    with pytest.raises(HubUnreachableError, match=r"hf:org/name cannot be reached .* name it path:DIR"):
         hub.commit("org/name", None)
-    with pytest.raises(ModelError, match=r"cannot be reached .* name it path:DIR"):
+    with pytest.raises(HubUnreachableError, match=r"cannot be reached .* name it path:DIR"):
         load_encoder(ModelRef("hf", "org/name", COMMIT), hub=hub)
     assert time.monotonic() - start < 15
 
@@ -124,9 +67,9 @@ def test_what_the_cache_holds_answers_where_the_hub_does_not(closed: str, tmp_pa
         hub.commit("org/name", "v2")
 
 
-def test_what_the_hub_says_is_said_in_a_sentence(server: str, tmp_path: Path) -> None:
-    hub = HuggingFaceHub(endpoint=server, folder=tmp_path)
-    assert hub.commit("org/known", None) == COMMIT
+def test_what_the_hub_says_is_said_in_a_sentence(running: HubServer, tmp_path: Path) -> None:
+    hub = HuggingFaceHub(endpoint=running.url, folder=tmp_path)
+    assert hub.commit("org/known", None) == running.model("org/known").refs["main"]
     for model, revision, words in [
         ("org/known", "nope", "has no revision 'nope'"),
         ("org/gated", None, "is gated: accept its terms"),
@@ -134,30 +77,28 @@ def test_what_the_hub_says_is_said_in_a_sentence(server: str, tmp_path: Path) ->
         ("org/broken", None, "cannot be reached"),
         ("org/--bad..name", None, "is not a model's name"),
     ]:
-        with pytest.raises(ModelError, match=words):
+        with pytest.raises((ModelError, HubUnreachableError), match=words):
             hub.commit(model, revision)
 
 
 def test_a_download_fetches_no_pickle_and_no_code_and_then_needs_no_hub(
-    server: str,
+    running: HubServer,
     closed: str,
     text_folder: Callable[[str], Path],
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     source = text_folder("bert")
     good = {file.name: file.read_bytes() for file in source.iterdir()}
     bad = {"pytorch_model.bin": b"x", "modeling.py": b"x", "onnx/config.json": b"{}", "README.md": b"x"}
-    monkeypatch.setattr(Answers, "files", {**good, **bad})
-    monkeypatch.setattr(Answers, "fetched", [])
+    commit = running.model("org/whole").push({**good, **bad})
     capfd.readouterr()
-    encoder = load_encoder(ModelRef("hf", "org/known"), hub=HuggingFaceHub(server, tmp_path))
+    encoder = load_encoder(ModelRef("hf", "org/whole"), hub=HuggingFaceHub(running.url, tmp_path))
     assert capfd.readouterr() == ("", "")
-    assert encoder.reference == f"hf:org/known@{COMMIT}"
+    assert encoder.reference == f"hf:org/whole@{commit}"
     assert encoder.fingerprint == load_encoder(ModelRef("path", str(source))).fingerprint
-    assert not [path for path in Answers.fetched if path.endswith(tuple(bad))]
-    away = load_encoder(ModelRef("hf", "org/known", COMMIT), hub=HuggingFaceHub(closed, tmp_path))
+    assert not [path for path in running.asked if path.endswith(tuple(bad))]
+    away = load_encoder(ModelRef("hf", "org/whole", commit), hub=HuggingFaceHub(closed, tmp_path))
     assert away.fingerprint == encoder.fingerprint
 
 

@@ -93,11 +93,6 @@ def test_a_builtin_has_no_columns() -> None:
         load_probe("builtin:emoji", columns={"text": "name"})
 
 
-def test_the_hub_is_not_read() -> None:
-    with pytest.raises(ProbeError, match=r"download it and name its \.parquet file"):
-        load_probe("hf:org/data@main:train")
-
-
 @pytest.mark.parametrize("text", ["", "nowhere.csv", "a\0b"])
 def test_a_path_that_leads_nowhere_names_the_builtins(text: str) -> None:
     with pytest.raises(ProbeError, match=r"no file or folder .* builtin:emoji or builtin:language-reference"):

@@ -147,7 +147,10 @@ def test_columns_are_named_in_either_form(service: Service) -> None:
     ("source", "where", "says"),
     [
         ({"type": "builtin", "id": "emojis"}, "/source/id", "did you mean 'emoji'"),
-        ({"type": "huggingface", "id": "org/name", "split": "test"}, "/source/type", ".parquet"),
+        ({"type": "huggingface", "id": "../name"}, "/source/id", "no id of a data set"),
+        ({"type": "huggingface", "id": "org/name:x"}, "/source/id", "no id of a data set"),
+        ({"type": "huggingface", "id": "org/name", "revision": "a:b"}, "/source/revision", "no revision"),
+        ({"type": "huggingface", "id": "org/name", "split": "a:b"}, "/source/split", "no split"),
         ({"type": "upload", "upload": "upl_none"}, "/source/upload", "POST /v1/uploads"),
         ({"type": "upload", "upload": "u", "columns": {"txt": "a"}}, "/source/columns/txt", "did you mean 'text'"),
         ({"type": "upload"}, "/source/upload", "missing"),

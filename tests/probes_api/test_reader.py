@@ -19,7 +19,7 @@ from app.problems import Problem
 from app.settings import Settings
 from tests.service import Said, Service
 
-DONE = {"done": {"modality": "text", "samples": 2, "sha256": "f"}}
+DONE = {"done": {"modality": "text", "samples": 2, "sha256": "f", "reference": "r"}}
 JSONL = b'{"text": "one"}\n{"text": "two"}\n'
 
 

@@ -76,4 +76,8 @@ PARSERS: dict[str, Callable[[str, str], Table]] = {
     "captions.csv": comma.parse,
     "captions.jsonl": records.parse,
     "captions.txt": _parse_tabs,
+    "metadata.csv": comma.parse,
+    "metadata.jsonl": records.parse,
 }
+NAMES = tuple(name for name in PARSERS if name.startswith("captions."))
+ON_THE_HUB = tuple(PARSERS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import PurePosixPath
 
 from alignment.errors import ProbeError
@@ -15,10 +15,14 @@ from alignment.probes.readers.source import Source
 from alignment.probes.readers.table import MAX_ITEMS, to_probe
 
 
-def read(source: Source) -> ProbeSet:
+def read(source: Source, *, described: bool = False) -> ProbeSet:
     """Returns one item an image, in the natural order of their names, which are the ids; files of other kinds are left.
 
     A captions file (`captions.csv`, `.jsonl` or `.txt`) gives every image its text, and makes the set a paired one.
+
+    Args:
+        source: the folder or archive.
+        described: whether `metadata.csv` or `metadata.jsonl` is one, too, as on the Hugging Face hub.
 
     Raises:
         ProbeError: if there is no image, or the captions are not those of the images.
@@ -28,7 +32,7 @@ def read(source: Source) -> ProbeSet:
         names = root.names()
         images = sorted(filter(is_image, names), key=natural)
         items = tuple(map(root.item, images))
-        caption = _captions_among(names)
+        caption = _captions_among(names, captions.ON_THE_HUB if described else captions.NAMES)
         data = root.read(caption) if caption else b""
     except ProbeError as error:
         raise ProbeError(f"probe set {source.name!r}: {error}") from error
@@ -44,8 +48,8 @@ def read(source: Source) -> ProbeSet:
     return to_probe(table, source.name, columns, root)
 
 
-def _captions_among(names: Sequence[str]) -> str | None:
-    found = sorted(name for name in names if PurePosixPath(name).name.lower() in captions.PARSERS)
+def _captions_among(names: Sequence[str], called: Collection[str]) -> str | None:
+    found = sorted(name for name in names if PurePosixPath(name).name.lower() in called)
     if len(found) > 1:
         raise ProbeError(f"it has more than one captions file ({', '.join(found)}); keep one")
     return found[0] if found else None

@@ -23,6 +23,20 @@ def read(source: Source) -> ProbeSet:
     Raises:
         ProbeError: naming the row (from 1) that cannot be used.
     """
+    found, _ = table(source, MAX_BYTES)
+    return to_probe(found, source.name, source.columns, FolderRoot(source.path.parent))
+
+
+def table(source: Source, room: int) -> tuple[Table, int]:
+    """Returns the columns that are used, and how many bytes they hold.
+
+    Args:
+        source: the file.
+        room: how many they may hold.
+
+    Raises:
+        ProbeError: if it is no Parquet file, lacks a column, or holds more.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -38,8 +52,8 @@ def read(source: Source) -> ProbeSet:
             for batch in file.iter_batches(_BATCH, columns=list(dict.fromkeys(chosen.values()))):
                 batches.append(batch)
                 size += batch.nbytes
-                if size > MAX_BYTES:
-                    raise ProbeError(f"{source.name!r} holds more than {MAX_BYTES:,} bytes of items; split it")
+                if size > room:
+                    raise ProbeError(f"{source.name!r} holds more than {room:,} bytes of items; split it")
             columns: dict[str, list[object]] = {}
             for column, actual in chosen.items():
                 pick = _images if column == "image" else _values
@@ -48,7 +62,7 @@ def read(source: Source) -> ProbeSet:
         reason = str(error).partition("\n")[0].rstrip(".")
         raise ProbeError(f"{source.name!r} is not a readable Parquet file ({reason}); write it anew") from error
     where = [f"row {number}" for number in range(1, sum(map(len, batches)) + 1)]
-    return to_probe(Table(source.name, columns, where), source.name, source.columns, FolderRoot(source.path.parent))
+    return Table(source.name, columns, where), size
 
 
 def _values(array: Any) -> list[object]:

@@ -1,0 +1,95 @@
+"""Data sets of the hub over HTTP: read at one commit, which is kept and told; what is wrong is said at once."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.storage import Database
+from tests.hub import HubServer
+from tests.service import Service, serve
+
+
+def rows(*texts: str) -> bytes:
+    return "".join(json.dumps({"caption": text}) + "\n" for text in texts).encode()
+
+
+@pytest.fixture
+def hub() -> Iterator[HubServer]:
+    made = HubServer()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def service(tmp_path: Path, database: Database, hub: HubServer) -> Iterator[Service]:
+    made = serve(tmp_path, database, hub_endpoint=hub.url, max_upload_mib=1)
+    with made.client:
+        yield made
+
+
+def post(service: Service, name: str = "texts", **source: Any) -> Any:
+    columns = {"text": "caption"}
+    asked = {"type": "huggingface", "id": "org/texts", "columns": columns, **source}
+    return service.client.post("/v1/probes", json={"name": name, "source": asked})
+
+
+def test_it_is_read_at_the_commit_that_its_branch_then_has(service: Service, hub: HubServer) -> None:
+    first = hub.dataset("org/texts").push({"train.jsonl": rows("one", "two"), "test.jsonl": rows("three")})
+    answer = post(service, split="train")
+    assert answer.status_code == 201, answer.text
+    made = answer.json()
+    assert (made["modality"], made["samples"]) == ("text", 2)
+    assert (made["source"]["revision"], made["source"]["split"]) == (first, "train")
+    assert made["source"]["columns"]["text"] == "caption"
+    hub.dataset("org/texts").push({"train.jsonl": rows("other")})
+    hub.stop()  # what was read is kept: neither its preview nor its comparisons need the hub again
+    shown = service.client.get(f"/v1/probes/{made['id']}/preview").json()
+    assert [item["text"] for item in shown["items"]] == ["one", "two"]
+    assert service.client.get(f"/v1/probes/{made['id']}").json() == made
+
+
+def test_the_only_split_need_not_be_named(service: Service, hub: HubServer) -> None:
+    hub.dataset("org/texts").push({"data/test-00000-of-00001.jsonl": rows("one")})
+    assert post(service).json()["source"]["split"] == "test"
+
+
+def test_what_cannot_be_read_is_said_at_once(service: Service, hub: HubServer) -> None:
+    hub.dataset("org/texts").push({"train.jsonl": rows("one"), "test.jsonl": rows("x" * 2_000_000)})
+    hub.dataset("org/gated").refuses = (403, "GatedRepo")
+    hub.dataset("org/odd").push({"odd.py": b"", "weights.pkl": b""})
+    for source, said in (
+        ({"id": "org/absent"}, "the hub has no data set 'org/absent', or it is private: check the name"),
+        ({"id": "org/gated"}, "only what is public is read here"),
+        ({"id": "org/odd"}, "no conversion of it to Parquet"),
+        ({"revision": "v9"}, "has no revision 'v9'"),
+        ({"split": "dev"}, "name one of test, train"),
+        ({"split": None}, "no split was named; name one of test, train"),
+        ({"split": "test"}, "has 2 MiB, and at most 1 MiB are downloaded"),
+        ({"split": "train", "columns": {}}, "neither a column 'text' nor a column 'image'"),
+    ):
+        answer = post(service, **source)
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/source"), answer.text
+        assert said in answer.json()["detail"]
+        assert "/tmp" not in answer.text
+        assert "hf auth" not in answer.text  # which is the operator's
+    assert not [path for path in hub.asked if path.endswith((".py", ".pkl"))]
+
+
+def test_a_hub_that_is_away_is_to_be_asked_again(service: Service, hub: HubServer) -> None:
+    hub.stop()
+    answer = post(service)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "60"), answer.text
+    assert "cannot be reached" in answer.json()["detail"]
+    hub.start()
+    hub.dataset("org/texts").push({"train.jsonl": rows("one")})
+    assert post(service).status_code == 201
+
+
+def test_no_login_of_the_server_is_used(service: Service, hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    hub.dataset("org/texts").push({"train.jsonl": rows("one")})
+    assert post(service).status_code == 201
+    assert set(hub.tokens) == {None}
