@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -96,27 +96,45 @@ class PreparedLayer:
 
 def prepare(values: Float[Tensor, "n d"], steps: Preprocessing) -> PreparedLayer:
     """Returns a layer, ready to be measured, with what its preprocessing needs from the whole of it."""
-    bound = None if steps.clip is None else _order_statistic(values, steps.clip)
-    layer = PreparedLayer(values, bound, None, _power_of_two(values, bound))
+    return prepare_all([values], steps)[0]
+
+
+def prepare_all(stack: Sequence[Float[Tensor, "n _"]], steps: Preprocessing) -> list[PreparedLayer]:
+    """Returns the layers of a stack, each as `prepare` gives it; a host waits once for what a device finds in them."""
+    ends = [torch.stack(list(values.aminmax())).double() for values in stack]
+    bounds = [
+        values.new_zeros((), dtype=torch.float64) if steps.clip is None else _order_statistic(values, steps.clip)
+        for values in stack
+    ]
+    seen = torch.stack([torch.cat([end, bound.view(1)]) for end, bound in zip(ends, bounds, strict=True)]).tolist()
+    return [
+        _prepared(values, low, high, None if steps.clip is None else bound, steps)
+        for values, (low, high, bound) in zip(stack, seen, strict=True)
+    ]
+
+
+def _prepared(
+    values: Float[Tensor, "n d"], low: float, high: float, bound: float | None, steps: Preprocessing
+) -> PreparedLayer:
+    layer = PreparedLayer(values, bound, None, _power_of_two(low, high, bound))
     if not steps.normalize:
         return layer
     norms = torch.cat([torch.linalg.vector_norm(rows, dim=1) for _, rows in layer.blocks()])
     return replace(layer, norms=torch.where(norms == 0, 1.0, norms))
 
 
-def _power_of_two(values: Float[Tensor, "n d"], bound: float | None) -> float:
+def _power_of_two(low: float, high: float, bound: float | None) -> float:
     """Returns what brings the largest magnitude near 1, if it is so far from there that squares would suffer."""
-    low, high = (float(value) for value in values.aminmax())
     largest = max(-low, high) if bound is None else min(max(-low, high), bound)
     exponent = math.frexp(largest)[1] if math.isfinite(largest) else 0
     return math.ldexp(1.0, -exponent) if abs(exponent) > _FAR else 1.0
 
 
-def _order_statistic(values: Float[Tensor, "n d"], q: float) -> float:
+def _order_statistic(values: Float[Tensor, "n d"], q: float) -> Float[Tensor, ""]:
     index = min(math.floor(q * values.numel()), values.numel() - 1)
     if values.device.type == "cpu" and values.dtype != torch.bfloat16:  # numpy selects several times faster
         flat = np.abs(values.numpy().reshape(-1))
         flat.partition(index)
-        return float(flat[index])
+        return torch.tensor(flat[index], dtype=torch.float64)
     exact = values if values.dtype == torch.float64 else values.float()
-    return float(exact.abs().flatten().kthvalue(index + 1).values)
+    return exact.abs().flatten().kthvalue(index + 1).values.double()

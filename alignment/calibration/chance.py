@@ -19,6 +19,7 @@ from torch import Tensor
 from alignment.calibration.settings import Progress
 from alignment.metrics import Metric, Pairing
 
+_SENT = 1 << 26  # bytes of permutations
 ALPHA = 0.05  # the share of null scores that a threshold leaves above it
 
 
@@ -44,11 +45,13 @@ def null_scores(
 ) -> Float[Tensor, "m a b"]:
     """Returns the grid's scores under `count` seeded permutations of B's items, float64."""
     random = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, 0x9E2A])))
-    grids = []
-    for done in range(count):
-        permutation = torch.from_numpy(random.permutation(items)).to(device)
-        grids.append(pairing.permuted(permutation))
-        progress("calibrate", done + 1, count)
+    grids: list[Tensor] = []
+    step = max(1, _SENT // (8 * items))
+    for start in range(0, count, step):  # sent many at a time, so that a device need not be waited for between them
+        drawn = np.stack([random.permutation(items) for _ in range(start, min(start + step, count))])
+        for permutation in torch.from_numpy(drawn).to(device):
+            grids.append(pairing.permuted(permutation))
+            progress("calibrate", len(grids), count)
     return torch.stack(grids)
 
 

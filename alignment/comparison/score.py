@@ -18,7 +18,7 @@ from alignment.calibration.pearson import trusted
 from alignment.comparison.request import Progress, Scoring, place
 from alignment.errors import OverBudgetError
 from alignment.metrics import METRICS, InfluencePairing, MetricChoice
-from alignment.preprocessing import prepare
+from alignment.preprocessing import prepare_all
 from alignment.report import AlignmentReport, Best, Grid, MetricResult, ReportWarning
 from alignment.views import Views
 
@@ -99,7 +99,7 @@ def measure(
 def make_views(side: Activations, scoring: Scoring) -> Views:
     """Returns a side's layers, preprocessed and on the device that scores them."""
     device = place(scoring.device)
-    layers = [prepare(value.to(device), scoring.preprocess) for value in side.values]
+    layers = prepare_all([value.to(device) for value in side.values], scoring.preprocess)
     return Views(layers, budget=scoring.budget)
 
 

@@ -10,7 +10,7 @@ from alignment.views.bases import Basis, Factors
 from alignment.views.dissimilarities import Contrast, Dissimilarities
 from alignment.views.edges import EdgeFinder, Edges
 from alignment.views.grams import CentredGrams, Kernel
-from alignment.views.health import Finding, fault, oddities
+from alignment.views.health import Finding, faults, oddities
 from alignment.views.neighbours import nearest_neighbours
 from alignment.views.stack import Views
 from alignment.views.triangles import Triangles
@@ -27,7 +27,7 @@ __all__ = [
     "Kernel",
     "Triangles",
     "Views",
-    "fault",
+    "faults",
     "nearest_neighbours",
     "oddities",
 ]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from alignment.preprocessing import PreparedLayer
@@ -28,8 +29,24 @@ class Finding:
     detail: str
 
 
-def fault(layer: PreparedLayer) -> Finding | None:
-    """Returns what makes every score of a layer meaningless; None for a layer that can be compared."""
+def faults(layers: Sequence[PreparedLayer]) -> tuple[Finding | None, ...]:
+    """Returns what makes every score of a layer meaningless, layer by layer; None for one that can be compared.
+
+    The host waits once for all layers, and again only for those that do not look sound.
+    """
+    sound = torch.stack([_sound(layer) for layer in layers]).tolist()
+    return tuple(None if good else _fault(layer) for good, layer in zip(sound, layers, strict=True))
+
+
+def _sound(layer: PreparedLayer) -> Bool[Tensor, ""]:
+    """Returns whether a glance at a layer shows that it can be compared."""
+    if layer.bound == 0:
+        return torch.zeros((), dtype=torch.bool, device=layer.values.device)
+    few = layer.rows(slice(0, _FEW))
+    return layer.values.sum().isfinite() & ((few - few[0]).square().sum() > 1e-6 * few.square().sum())
+
+
+def _fault(layer: PreparedLayer) -> Finding | None:
     bad = torch.zeros(1) if layer.values.sum().isfinite() else ~torch.isfinite(layer.values).all(dim=1)
     if bad.any():
         row, count = int(bad.nonzero()[0]), int(bad.sum())
@@ -48,19 +65,30 @@ def fault(layer: PreparedLayer) -> Finding | None:
     return None
 
 
-def oddities(layer: PreparedLayer) -> list[Finding]:
-    """Returns what a reader of a layer's scores must know; nothing for a healthy one."""
-    findings = []
-    zero = int((layer.values == 0).all(dim=1).sum())
-    if zero:
-        findings.append(Finding("zero_rows", f"{zero} of {len(layer.values)} rows are zero and have no direction"))
+def oddities(layers: Sequence[PreparedLayer]) -> list[list[Finding]]:
+    """Returns what a reader of each layer's scores must know; nothing for a healthy one. The host waits once."""
+    if not layers:
+        return []
+    looks = torch.stack([_look(layer) for layer in layers]).tolist()
+    return [_findings(len(layer.values), *look) for layer, look in zip(layers, looks, strict=True)]
+
+
+def _look(layer: PreparedLayer) -> Float[Tensor, "4"]:
+    """Returns how many rows are zero; the largest item's share of the variance, its place; a direction's share."""
+    zero = (layer.values == 0).all(dim=1).sum()
     centred = layer.features(centred=True)
     lengths = torch.linalg.vector_norm(centred, dim=1, dtype=torch.float64).square()
-    total = float(lengths.sum())
-    item = float(lengths.max()) / total
+    total = lengths.sum()
     direction = _leading_share(centred, total)
-    if item > MOST:
-        detail = f"item {int(lengths.argmax())} alone carries {item:.0%} of the variance: CKA measures little else"
+    return torch.stack([zero.double(), lengths.max() / total, lengths.argmax().double(), direction])
+
+
+def _findings(items: int, zero: float, share: float, item: float, direction: float) -> list[Finding]:
+    findings = []
+    if zero:
+        findings.append(Finding("zero_rows", f"{int(zero)} of {items} rows are zero and have no direction"))
+    if share > MOST:
+        detail = f"item {int(item)} alone carries {share:.0%} of the variance: CKA measures little else"
         findings.append(Finding("massive_activation", detail))
     elif direction > MOST:
         detail = f"one direction carries {direction:.0%} of the variance: CKA measures little else"
@@ -68,11 +96,12 @@ def oddities(layer: PreparedLayer) -> list[Finding]:
     return findings
 
 
-def _leading_share(centred: Float[Tensor, "n d"], total: float) -> float:
+def _leading_share(centred: Float[Tensor, "n d"], total: Float[Tensor, ""]) -> Float[Tensor, ""]:
     """Returns a lower bound on the share of the variance along the leading direction."""
-    vector = centred[int(centred.square().sum(dim=1).argmax())]
+    vector = centred.index_select(0, centred.square().sum(dim=1).argmax().view(1))[0]
     for _ in range(_STEPS):
         vector = vector / torch.linalg.vector_norm(vector)
         projected = centred @ vector
         vector = projected @ centred
-    return float(projected.double().square().sum()) / total
+    share: Tensor = projected.double().square().sum() / total
+    return share

@@ -23,6 +23,8 @@ _SLACK = 4.0
 _GROUP, _FEW = 64, 4  # items of a group, and how many times as many groups as wanted make it worth their while
 _ROWS = 512  # of a block of products: enough for the product's full speed
 _CROWD = 16  # times as many candidates as wanted: a row that float64 products go through as a whole
+# how much less a float64 product is off
+WIDER = {torch.float32: torch.finfo(torch.float64).eps / torch.finfo(torch.float32).eps, torch.float64: 1.0}
 _PAIRS = 1 << 22  # values gathered at a time while products are formed again
 
 
@@ -70,11 +72,26 @@ def _search(
 
 
 def rounding(features: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
-    """Returns how far each item's products in the features' precision may be off, float64."""
+    """Returns how far each item's products in the features' precision may be off, float64.
+
+    A process may have let float32 products be formed in TF32 or bfloat16. Their rounding then leaves more in doubt,
+    which float64 decides.
+    """
     lengths = torch.linalg.vector_norm(features, dim=1)
-    unit = _SLACK * torch.finfo(features.dtype).eps * features.shape[1] ** 0.5
+    eps = torch.finfo(features.dtype).eps
+    if features.dtype == torch.float32:
+        eps = max(eps, _coarsest(features.device))
+    unit = _SLACK * eps * features.shape[1] ** 0.5
     slack: Tensor = unit * lengths.double() * lengths.max().double()
     return slack
+
+
+def _coarsest(device: torch.device) -> float:
+    """Returns the spacing of the numbers that float32 products of this process may be formed of."""
+    asked = torch.get_float32_matmul_precision()
+    if asked == "highest":
+        return 0.0
+    return 2.0**-10 if asked == "high" and device.type == "cuda" else 2.0**-7
 
 
 def products_of(features: Float[Tensor, "n d"], budget: int) -> Iterator[tuple[slice, Float[Tensor, "r n"]]]:
@@ -162,17 +179,16 @@ def _settle(
     chosen[~crowded] = _decide(layer, near[~crowded], items[~crowded], k)
     if not crowded.any():
         return chosen
-    precision = torch.finfo(torch.float64).eps / torch.finfo(products.dtype).eps
     for part in torch.split(crowded.nonzero().squeeze(1), max(1, _PAIRS // products.shape[1])):
-        wide = _wide_products(layer, items[part])
-        least = wide.topk(k, dim=1).values[:, -1] - 2 * precision * slack[part]
+        wide = wide_products(layer, items[part])
+        least = wide.topk(k, dim=1).values[:, -1] - 2 * WIDER[products.dtype] * slack[part]
         nearer = wide >= least.unsqueeze(1)
         for few in torch.split(torch.arange(len(part), device=part.device), max(1, _PAIRS // int(nearer.sum(1).max()))):
             chosen[part[few]] = _decide(layer, nearer[few], items[part[few]], k)
     return chosen
 
 
-def _wide_products(layer: PreparedLayer, items: Int[Tensor, " u"]) -> Float[Tensor, "u n"]:
+def wide_products(layer: PreparedLayer, items: Int[Tensor, " u"]) -> Float[Tensor, "u n"]:
     """Returns some items' products with all, float64, minus infinity with themselves."""
     rows = layer.rows(items)
     n = len(layer.values)

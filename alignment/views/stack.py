@@ -9,12 +9,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from alignment.preprocessing import PreparedLayer
+from alignment.views import ahead
 from alignment.views.bases import Basis, Factors
 from alignment.views.dissimilarities import Contrast, Dissimilarities
 from alignment.views.edges import Edges
 from alignment.views.grams import CentredGrams, Kernel
-from alignment.views.health import Finding, fault, oddities
+from alignment.views.health import Finding, faults, oddities
 from alignment.views.neighbours import nearest_neighbours
+from alignment.views.stacked import stacked_neighbours
 
 GIBIBYTE = 1 << 30
 
@@ -31,7 +33,7 @@ class Views:
     """
 
     def __init__(self, layers: Sequence[PreparedLayer], *, budget: int = GIBIBYTE) -> None:
-        self.faults = tuple(fault(layer) for layer in layers)
+        self.faults = faults(layers)
         self.usable = torch.tensor([found is None for found in self.faults], device=layers[0].values.device)
         self.layers = tuple(
             layer if found is None else PreparedLayer(torch.zeros_like(layer.values), None, None)
@@ -74,10 +76,12 @@ class Views:
             # one more than asked for: an interval asks who steps in where a neighbour leaves
             most = min(k + 1, self.items - 1)
             nothing = torch.zeros(self.items, most, device=self.device)
-            found = [
-                nearest_neighbours(layer, most, budget=self.budget) if good else (nothing.long(), nothing)
-                for layer, good in zip(self.layers, self.usable.tolist(), strict=True)
-            ]
+            good = [layer for layer, fault in zip(self.layers, self.faults, strict=True) if fault is None]
+            if ahead.runs_ahead(self.device) and good:
+                made = iter(stacked_neighbours(good, most, budget=self.budget))
+            else:
+                made = (nearest_neighbours(layer, most, budget=self.budget) for layer in good)
+            found = [next(made) if fault is None else (nothing.long(), nothing) for fault in self.faults]
             self._neighbours = (
                 torch.stack([index for index, _ in found]),
                 torch.stack([products.double() for _, products in found]),
@@ -110,9 +114,8 @@ class Views:
 
     def findings(self) -> list[list[Finding]]:
         """Returns what a reader of each layer's scores must know."""
-        return [
-            oddities(layer) if found is None else [found] for layer, found in zip(self.layers, self.faults, strict=True)
-        ]
+        odd = iter(oddities([layer for layer, fault in zip(self.layers, self.faults, strict=True) if fault is None]))
+        return [next(odd) if fault is None else [fault] for fault in self.faults]
 
     def forget(self) -> None:
         """Lets go of every view, to make room."""
