@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Iterator, Sequence
 from typing import Any, Self, TypeVar
 
 from fastapi import Request
@@ -12,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, Validatio
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 B = TypeVar("B", bound="Body")
+_MOST = 10  # fields that mean nothing are named, and so many characters of each: looking for what was meant takes time
+_LONGEST = 100
 
 
 class Body(BaseModel):
@@ -26,15 +29,27 @@ class Body(BaseModel):
             known = [field.alias or name for name, field in cls.model_fields.items()]
             unknown = [name for name in data if name not in known]
             if unknown:
-                raise ValidationError.from_exception_data(cls.__name__, [_error(name, known, data) for name in unknown])
+                raise ValidationError.from_exception_data(cls.__name__, list(_errors(unknown, known, data)))
         return handler(data)
 
 
-def _error(name: str, known: list[str], data: dict[str, Any]) -> InitErrorDetails:
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]!r}?" if close else f"the fields are: {', '.join(known)}"
-    error = PydanticCustomError("unknown_field", "there is no field {name}; {hint}", {"name": repr(name), "hint": hint})
-    return InitErrorDetails(type=error, loc=(name,), input=data[name])
+def closest(name: str, known: Sequence[str]) -> str:
+    """Returns which of the known names was meant, or else all of them, as the end of a sentence."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5) if len(name) <= _LONGEST else []
+    return f"did you mean {close[0]!r}?" if close else f"the fields are: {', '.join(known)}"
+
+
+def _errors(unknown: Sequence[str], known: Sequence[str], data: dict[str, Any]) -> Iterator[InitErrorDetails]:
+    for name in unknown[:_MOST]:
+        context = {"name": repr(name[:_LONGEST]), "hint": closest(name, known)}
+        error = PydanticCustomError("unknown_field", "there is no field {name}; {hint}", context)
+        yield InitErrorDetails(type=error, loc=(name,), input=data[name])
+    more = len(unknown) - _MOST
+    if more > 0:
+        error = PydanticCustomError(
+            "unknown_field", "there are {more} further fields that mean nothing", {"more": more}
+        )
+        yield InitErrorDetails(type=error, loc=(), input=None)
 
 
 async def read(request: Request, model: type[B]) -> B:

@@ -20,7 +20,10 @@ from app.storage.database import is_outage
 
 _LOG = structlog.get_logger("accord.api")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-_MOST_SHOWN = 100  # characters of an input that an error repeats
+# What an error repeats of an input, so that a small request gets no large answer: characters of a value, of a sentence,
+# and of a name in a pointer; and fields.
+_MOST_SHOWN, _LONGEST_SENTENCE, _LONGEST_NAME = 100, 1000, 200
+_MOST_FIELDS = 50
 
 
 class FieldProblem(BaseModel):
@@ -117,9 +120,11 @@ async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
     if any(one["type"] == "json_invalid" for one in found):
         why = next(one for one in found if one["type"] == "json_invalid")
         return respond(Problem(400, f"the body is no JSON: {why.get('ctx', {}).get('error', why['msg'])}"))
-    errors = [FieldError(pointer(one["loc"], error.body), _sentence(one)) for one in found]
-    first = errors[0]
-    detail = f"{first.pointer}: {first.message}" if len(errors) == 1 else f"{len(errors)} fields are wrong; see errors"
+    errors = [FieldError(pointer(one["loc"], error.body), _sentence(one)) for one in found[:_MOST_FIELDS]]
+    first, some = errors[0], "" if len(found) == len(errors) else f", which has the first {len(errors)}"
+    detail = (
+        f"{first.pointer}: {first.message}" if len(found) == 1 else f"{len(found)} fields are wrong; see errors{some}"
+    )
     return respond(Problem(422, detail, errors=errors))
 
 
@@ -146,7 +151,7 @@ def pointer(place: Sequence[int | str], body: Any = None) -> str:
     where, *rest = place or ("body",)
     if where == "body":
         rest = _without_tags(rest, body)
-    parts = [str(part).replace("~", "~0").replace("/", "~1") for part in rest]
+    parts = [str(part)[:_LONGEST_NAME].replace("~", "~0").replace("/", "~1") for part in rest]
     return "/".join(["", *parts] if where == "body" else [str(where), *parts])
 
 
@@ -169,7 +174,7 @@ def _item(body: Any, part: int | str) -> Any:
 
 
 def _sentence(error: Mapping[str, Any]) -> str:
-    message = str(error["msg"]).removeprefix("Value error, ")
+    message = str(error["msg"]).removeprefix("Value error, ")[:_LONGEST_SENTENCE]
     if error["type"] in ("missing", "unknown_field", "value_error") or "input" not in error:
         return "it is missing; give it" if error["type"] == "missing" else message
     given = repr(error["input"])

@@ -22,6 +22,7 @@ from app.api.body import Body
 
 INTEGERS = 1 << 63  # more than any whole number that is taken
 _MOST_LETTERS = 200
+_MOST_METRICS = 1000
 _LAYERS = ("all", "last")
 # What cannot be printed is in no name, and PostgreSQL takes no NUL in a text.
 Text = Annotated[str, Field(min_length=1, max_length=_MOST_LETTERS, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -101,13 +102,15 @@ def _metric(value: Any) -> Any:
 
 
 def _metrics(value: Any) -> Any:
+    if isinstance(value, list) and len(value) > _MOST_METRICS:  # before each is read
+        raise ValueError(f"at most {_MOST_METRICS} metrics are taken")
     return [value] if isinstance(value, str) else value
 
 
 Metrics = Annotated[
     list[Annotated[Metric, BeforeValidator(_metric), Or(_NAME)]],
     BeforeValidator(_metrics),
-    Field(min_length=1, max_length=1000),
+    Field(min_length=1, max_length=_MOST_METRICS),
     Or(_NAME),
 ]
 

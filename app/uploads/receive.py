@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from functools import partial
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
+from app.api.body import closest
 from app.api.state import State
 from app.problems import invalid
 from app.storage import new_id
@@ -93,8 +93,7 @@ class _Reader:
     async def begin(self, part: Part) -> None:
         await self._flush()
         if part.name not in self._known:
-            close = difflib.get_close_matches(part.name, self._known, n=1, cutoff=0.5)
-            hint = f"did you mean {close[0]!r}?" if close else f"the fields are: {', '.join(self._known)}"
+            hint = closest(part.name, self._known)
             raise invalid(f"/{part.name[:100]}", f"there is no field {part.name[:100]!r}; {hint}")
         if (self.draft is not None) if part.name == _FILE else part.name in self._values:
             raise invalid(f"/{part.name}", "it is there more than once; send one")
