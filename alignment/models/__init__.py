@@ -7,8 +7,9 @@ from alignment.models.fake import FakeEncoder
 from alignment.models.hub import FakeHub, Hub, HuggingFaceHub
 from alignment.models.identity import Identity, identify
 from alignment.models.load import load_encoder, resolve
+from alignment.models.own import OwnNetwork, open_own, own_files
 from alignment.models.tower import TowerConfig, TowerNetwork
-from alignment.models.towers import letters, open_tower, pixels, tower_files
+from alignment.models.towers import letters, pixels
 from alignment.models.vectors import dense_files, open_dense
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Identity",
     "Layer",
     "Modality",
+    "OwnNetwork",
     "Pooling",
     "TowerConfig",
     "TowerNetwork",
@@ -33,8 +35,8 @@ __all__ = [
     "letters",
     "load_encoder",
     "open_dense",
-    "open_tower",
+    "open_own",
+    "own_files",
     "pixels",
     "resolve",
-    "tower_files",
 ]

@@ -54,6 +54,16 @@ class DenseConfig:
         return len(self.widths) - 1
 
     @property
+    def inputs(self) -> int:
+        """How many numbers an item is."""
+        return self.widths[0]
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs it has."""
+        return self.widths[-1]
+
+    @property
     def layer_names(self) -> tuple[str, ...]:
         """The hidden layers' names, from input to output."""
         return tuple(f"hidden.{i}" for i in range(1, self.depth))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -126,15 +125,3 @@ def tower_files(network: TowerNetwork) -> dict[str, bytes]:
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     config = json.dumps(network.config.to_dict(), indent=2) + "\n"
     return {"config.json": config.encode(), "model.safetensors": save(weights)}
-
-
-def open_tower(folder: Path, reference: str) -> TowerNetwork:
-    """Returns the tower in a folder.
-
-    Raises:
-        ModelError: if the folder holds another model, or none.
-    """
-    checkpoint = Checkpoint.open(folder, reference)
-    if not is_tower(checkpoint):
-        raise ModelError(f"{reference} is not a tower that Accord saved; give a folder of `accord train`")
-    return read_tower(checkpoint)

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from alignment.errors import ModelError
+from alignment.models import own
 from alignment.models.checkpoint import Checkpoint
 from alignment.models.hub import Hub, HuggingFaceHub
 from alignment.models.image import ImageEncoder
@@ -21,7 +22,6 @@ from alignment.models.load import load_encoder, resolve
 from alignment.models.minilm_l6 import model_folder
 from alignment.models.quiet import quiet
 from alignment.models.text import TOKENIZER_FILES, TextEncoder
-from alignment.models.vectors import is_dense
 from alignment.models.vision import PROCESSOR_FILES
 from alignment.references import ModelRef
 
@@ -119,12 +119,12 @@ def open_trainable(
 
 
 def is_own(ref: ModelRef) -> bool:
-    """Returns whether a reference is a folder of a network on vectors, which is no Hugging Face model.
+    """Returns whether a reference is a folder of a network that Accord trained, which is no Hugging Face model.
 
     Raises:
         ModelError: if the folder holds no model.
     """
-    return ref.scheme == "path" and is_dense(Checkpoint.open(Path(ref.name), str(ref)))
+    return ref.scheme == "path" and own.is_own(Checkpoint.open(Path(ref.name), str(ref)))
 
 
 def _folder(ref: ModelRef, cache: Path | None, hub: Hub | None) -> Path:

@@ -27,7 +27,7 @@ from alignment.entropic.training.keeper import FakeKeeper
 from alignment.entropic.training.minibatch import Minibatch
 from alignment.entropic.training.trainee import Trainee
 from alignment.errors import DivergenceError, ModelError, TrainingError, UnknownNameError
-from alignment.models import TowerConfig, letters, load_encoder, open_tower, pixels, tower_files
+from alignment.models import TowerConfig, letters, load_encoder, open_own, own_files, pixels
 from alignment.references import ModelRef
 
 IMAGE = TowerConfig("image", 8, 2, 2, 3, side=8, patch=4)
@@ -116,7 +116,7 @@ def test_padding_changes_nothing() -> None:
 @pytest.mark.parametrize("config", [IMAGE, TEXT], ids=["image", "text"])
 def test_a_saved_tower_is_the_same_encoder(config: TowerConfig, tmp_path) -> None:
     tower = tower_network(config, 3, "a")
-    for name, content in tower_files(tower).items():
+    for name, content in own_files(tower).items():
         (tmp_path / name).write_bytes(content)
     encoder = load_encoder(ModelRef.parse(f"path:{tmp_path}"))
     assert [layer.name for layer in encoder.layers] == ["block.1", "block.2"]
@@ -130,10 +130,10 @@ def test_a_saved_tower_is_the_same_encoder(config: TowerConfig, tmp_path) -> Non
         torch.testing.assert_close(seen, own.detach())
     (tmp_path / "config.json").write_text(json.dumps({**config.to_dict(), "width": 16}))
     with pytest.raises(ModelError, match="not those of its config"):
-        open_tower(tmp_path, "it")
+        open_own(tmp_path, "it")
     (tmp_path / "config.json").write_text(json.dumps({**config.to_dict(), "heads": 3}))
     with pytest.raises(ModelError, match="cannot have 3 heads"):
-        open_tower(tmp_path, "it")
+        open_own(tmp_path, "it")
 
 
 @pytest.mark.parametrize("method", ["adam", "adamw", "sgd"])

@@ -18,7 +18,7 @@ from alignment.entropic.symmetry import Symmetries, symmetries
 from alignment.entropic.verify import verified
 from alignment.errors import TrainingError
 from alignment.hub import Datasets
-from alignment.models import Hub, dense_files, open_dense
+from alignment.models import Hub, open_own, own_files
 from alignment.models.trainable import is_own, open_trainable
 from alignment.probes import load_probe
 from alignment.references import ModelRef
@@ -97,13 +97,12 @@ def open_subject(
 
 
 def _own(ref: ModelRef, data: str | None, side: str, batch: int) -> Subject:
-    network = open_dense(Path(ref.name), str(ref)).double()
+    network = open_own(Path(ref.name), str(ref)).double()
     file = Path(data) if data is not None else Path(ref.name, FILE)
     if not file.is_file():
         raise TrainingError(f"there is no file {file}; give the rows to take gradients on with --data FILE")
     rows: Rows = read_rows(file, side)
-    widths = network.config.widths
-    problem = rows.problem(network, widths[0], widths[-1])
+    problem = rows.problem(network, network.config.inputs, network.config.outputs)
     kind = "squared error" if rows.targets.is_floating_point() else "cross-entropy"
     return Subject(
         problem,
@@ -111,5 +110,5 @@ def _own(ref: ModelRef, data: str | None, side: str, batch: int) -> Subject:
         symmetries(network),
         f"{kind} of the targets in {file.name}",
         f"{len(problem)} rows",
-        lambda: {**dense_files(network), FILE: rows_file(rows)},
+        lambda: {**own_files(network), FILE: rows_file(rows)},
     )

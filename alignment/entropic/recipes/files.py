@@ -9,13 +9,12 @@ import numpy as np
 from alignment.entropic.recipes.result import Member, TrainingResult
 from alignment.entropic.theory import FILE as THEORY
 from alignment.entropic.theory import theory_file
-from alignment.models import DenseNetwork, dense_files, tower_files
+from alignment.models import own_files
 
 
 def model_files(member: Member) -> dict[str, bytes]:
     """Returns the names and contents of the files that `path:` reads a network from, and the theory's kernel."""
-    network = member.network
-    files = dense_files(network) if isinstance(network, DenseNetwork) else tower_files(network)
+    files = own_files(member.network)
     return files if member.prediction is None else {**files, THEORY: theory_file(member.prediction.kernel)}
 
 

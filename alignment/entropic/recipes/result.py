@@ -12,7 +12,7 @@ from torch import Tensor
 
 from alignment.entropic.rows import Rows
 from alignment.entropic.training.point import AlignmentPoint
-from alignment.models import DenseNetwork, TowerNetwork
+from alignment.models import OwnNetwork
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ class Member:
         prediction: the theory beside it; None where there is none.
     """
 
-    network: DenseNetwork | TowerNetwork
+    network: OwnNetwork
     rows: Rows
     loss: float
     accuracy: float | None
