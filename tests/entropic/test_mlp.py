@@ -1,5 +1,7 @@
 """The recipe `mlp`: views, data, defaults by the kind of data, and what it reports."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -82,6 +84,16 @@ def test_a_pair_learns_and_is_reported(objective: str, data: str) -> None:
     assert accuracy is None if data == "teacher" else accuracy > 0.9
     assert [w.code for w in result.warnings] == ["sampled_labels"] * (objective == "entropic" and data == "digits")
     assert len(result.probe["a"]) == len(result.probe["b"])
+
+
+def test_the_entropy_may_be_that_of_whole_batches() -> None:
+    asked = TrainingRequest("mlp", steps=100, strength=1.0, estimator="finite_difference")
+    batches, rows = (train(replace(asked, estimator=kind)) for kind in ("finite_difference", "ghost_norm"))
+    plain = train(TrainingRequest("mlp", "plain", steps=100))
+    assert batches.provenance["request"]["estimator"] == "finite_difference"
+    ends = {result.history[-1].loss for result in (batches, rows, plain)}
+    assert len(ends) == 3
+    assert -1 <= plain.history[-1].calibrated <= 1
 
 
 def test_a_killed_pair_goes_on_to_the_same_bits() -> None:
