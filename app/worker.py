@@ -16,6 +16,7 @@ import structlog
 from app.jobs import Chore, Engine, Handlers, Ledger
 from app.jobs.dispatcher import Dispatcher
 from app.jobs.executor import Executor, LocalExecutor
+from app.jobs.recovery import Recovery
 from app.jobs.roster import BEAT_SECONDS, Roster
 from app.jobs.supervisor import Limits, Supervisor
 from app.settings import Settings
@@ -64,7 +65,7 @@ class Worker:
         )
         self._chores = [
             Chore("reap", BEAT_SECONDS, self._roster.reap),
-            Chore("retry", BEAT_SECONDS, self._ledger.retry_due),
+            Chore("retry", BEAT_SECONDS, Recovery(self._ledger).retry_due),
             Chore("forget workers", 3600, lambda: self._roster.forget(_KEEP_WORKERS)),
             Chore("prune the queue", 60, lambda: self._ledger.engine.prune(_KEEP_ENTRIES)),
             *chores(self._ledger),

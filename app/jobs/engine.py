@@ -124,7 +124,15 @@ class Engine:
             self._client.cancel_workflows(list(entries))
 
     def prune(self, seconds: float, most: int = 1000) -> int:
-        """Deletes entries that were done so long ago; returns how many."""
+        """Deletes entries that were done so long ago, so many at once; returns how many."""
+        total = 0
+        while count := self._prune_some(seconds, most):
+            total += count
+            if count < most:
+                break
+        return total
+
+    def _prune_some(self, seconds: float, most: int) -> int:
         moment = datetime.datetime.fromtimestamp(time.time() - seconds, datetime.UTC).isoformat()
         done = self._client.list_workflows(
             status=_FINISHED, completed_before=moment, limit=most, load_input=False, load_output=False

@@ -104,6 +104,7 @@ class LocalExecutor:
 class _LocalRun:
     def __init__(self, process: multiprocessing.process.BaseProcess, pipe: Connection) -> None:
         self._process, self._pipe = process, pipe
+        self._killed = False
         self._lock = threading.Lock()  # a process is asked how it ended by one thread at a time
 
     def poll(self, seconds: float) -> Mapping[str, Any] | None:
@@ -117,8 +118,9 @@ class _LocalRun:
 
     def kill(self) -> None:
         with self._lock:
-            pid = self._process.pid
+            pid = None if self._killed else self._process.pid
             if pid is not None:
+                self._killed = True  # a second time its number might be another's
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(pid, signal.SIGKILL)  # what it started, too; even if it has ended itself
                 if (

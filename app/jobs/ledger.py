@@ -11,21 +11,20 @@ makes is visible once.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 from sqlalchemy.sql.dml import ReturningInsert
 
+from app.jobs.claim import Claim, held
 from app.jobs.engine import Engine
-from app.jobs.handler import FIGURES, Handlers, Part, Queue
+from app.jobs.handler import Handlers, Part, Queue
 from app.jobs.parts import Parts
-from app.jobs.rows import Rows
+from app.jobs.results import spell
+from app.jobs.rows import QUEUED, Rows
 from app.storage import Database, new_id
 from app.storage.tables import LIVE_SQL, job_models, jobs, results, workers
 
@@ -58,28 +57,6 @@ class NewJob:
     priority: int = 5
     models: Sequence[str] = ()
     webhook_url: str | None = None
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A running job in the hands of one worker.
-
-    Attributes:
-        job_id: the job.
-        fence: which claim of it this is.
-        row: its row when it was claimed.
-        outage_seconds: for how long then what it depends on had been away.
-    """
-
-    job_id: str
-    fence: int
-    row: RowMapping = field(repr=False)
-    outage_seconds: float = 0.0
-
-    @property
-    def is_part(self) -> bool:
-        """Whether others may wait for it."""
-        return self.row["content"] is not None
 
 
 class Ledger:
@@ -159,7 +136,7 @@ class Ledger:
     def report(self, claim: Claim, progress: Mapping[str, Any]) -> bool:
         """Keeps a running job's progress, and tells those who wait for it; returns whether it is still ours."""
         with self.database.write() as connection:
-            if self._rows.change(connection, *_held(claim), progress=progress) is None:
+            if self._rows.change(connection, *held(claim), progress=progress) is None:
                 return False
         if claim.is_part:  # in a transaction of its own, so that it holds no row while it waits to be alone
             with self.database.write() as connection:
@@ -170,7 +147,7 @@ class Ledger:
     def is_held(self, claim: Claim) -> bool:
         """Whether a job is still ours to work on."""
         with self.database.read() as connection:
-            return connection.execute(sa.select(jobs.c.id).where(*_held(claim))).first() is not None
+            return connection.execute(sa.select(jobs.c.id).where(*held(claim))).first() is not None
 
     def publish(self, claim: Claim, result: Mapping[str, Any]) -> bool:
         """Makes a job's result visible; returns False, having changed nothing, if it is no longer ours.
@@ -178,14 +155,12 @@ class Ledger:
         Raises:
             ValueError: if the result is not JSON: it holds a number that is not finite.
         """
-        kept = {name: value for name, value in result.items() if name != FIGURES}
-        body = json.dumps(kept, allow_nan=False, separators=(",", ":"), ensure_ascii=False).encode()
-        stored = {"body": zlib.compress(body, 6), "sha256": hashlib.sha256(body).hexdigest()}  # while nobody waits
+        stored = spell(result)  # while nobody waits
         with self.database.write() as connection:
             if claim.is_part:
                 self.database.alone(connection)
             row = self._rows.finish(
-                connection, claim.job_id, "succeeded", *_held(claim), result=result, error=None, progress=_WHOLE
+                connection, claim.job_id, "succeeded", *held(claim), result=result, error=None, progress=_WHOLE
             )
             if row is None:
                 return False
@@ -204,11 +179,12 @@ class Ledger:
             self.database.alone(connection)
             row = self._rows.change(
                 connection,
-                *_held(claim),
+                *held(claim),
                 state="waiting",
                 worker_id=None,
                 attempts=jobs.c.attempts - 1,
                 parks=jobs.c.parks + 1,
+                failing_since=None,  # it came this far: what fails later is another outage
             )
             if row is None:
                 return False
@@ -223,7 +199,7 @@ class Ledger:
         """Ends a job as failed, and those that wait for it; returns whether it was ours."""
         with self.database.write() as connection:
             self.database.alone(connection)
-            return self._parts.fail(connection, claim.job_id, error, *_held(claim))
+            return self._parts.fail(connection, claim.job_id, error, *held(claim))
 
     def retry(self, claim: Claim, error: Mapping[str, Any], seconds: float, *, outage: bool) -> bool:
         """Puts a job back for later; an outage costs no attempt. Returns whether it was ours."""
@@ -237,7 +213,7 @@ class Ledger:
                     "failing_since": sa.func.coalesce(jobs.c.failing_since, now),
                     "attempts": jobs.c.attempts - 1,
                 }
-            row = self._rows.change(connection, *_held(claim), state="queued", worker_id=None, **changes)
+            row = self._rows.change(connection, *held(claim), state="queued", worker_id=None, **changes)
             if row is not None and claim.is_part:
                 self._parts.tell(connection, claim.job_id, error, column="error")
         return row is not None
@@ -245,8 +221,8 @@ class Ledger:
     def give_back(self, claim: Claim) -> bool:
         """Puts a job back into the queue as if it had not been taken; returns whether it was ours."""
         with self.database.write() as connection:
-            changes = {"state": "queued", "worker_id": None, "attempts": jobs.c.attempts - 1}
-            row = self._rows.change(connection, *_held(claim), **changes)
+            changes = {"state": "queued", "worker_id": None, "attempts": jobs.c.attempts - 1, "failing_since": None}
+            row = self._rows.change(connection, *held(claim), **changes)
             if row is not None:
                 self._rows.enqueue(connection, row)
         return row is not None
@@ -254,99 +230,19 @@ class Ledger:
     def requeue(self, job_id: str) -> bool:
         """Puts a queued job into the queue anew, whose entry was used up; returns whether it is queued."""
         with self.database.write() as connection:
-            row = self._rows.change(connection, jobs.c.id == job_id, *_QUEUED)
+            row = self._rows.change(connection, jobs.c.id == job_id, *QUEUED)
             if row is not None:
                 self._rows.enqueue(connection, row)
         return row is not None
-
-    # -- by whichever worker looks first ------------------------------------------------------------------------------
-
-    def retry_due(self) -> int:
-        """Puts the jobs back into the queue whose time to be tried again has come; returns how many."""
-        due = (jobs.c.state == "queued", jobs.c.retry_at <= self.database.now())
-        with self.database.read() as connection:
-            found = connection.execute(sa.select(jobs.c.id).where(*due)).scalars().all()
-        count = 0
-        for job_id in found:
-            with self.database.write() as connection:
-                row = self._rows.change(connection, jobs.c.id == job_id, *due, retry_at=None)
-                if row is not None:
-                    self._rows.enqueue(connection, row)
-                    count += 1
-        return count
-
-    def recover(self, most_losses: int) -> int:
-        """Takes from workers that do not live what they had in hand, and gives up what was lost too often.
-
-        Returns:
-            How many jobs were taken.
-        """
-        orphaned = (jobs.c.state == "running", jobs.c.worker_id.not_in(_ALIVE))
-        with self.database.read() as connection:
-            found = connection.execute(sa.select(jobs.c.id).where(*orphaned).order_by(jobs.c.id)).scalars().all()
-        return sum(self._recover(job_id, orphaned, most_losses) for job_id in found)
-
-    def _recover(self, job_id: str, orphaned: tuple[Any, ...], most_losses: int) -> bool:
-        with self.database.write() as connection:
-            self.database.alone(connection)
-            row = self._rows.change(
-                connection,
-                jobs.c.id == job_id,
-                *orphaned,
-                state="queued",
-                worker_id=None,
-                fence=jobs.c.fence + 1,  # from here on the dead one, should it wake, changes nothing
-                losses=jobs.c.losses + 1,
-                attempts=jobs.c.attempts - 1,
-            )
-            if row is not None and row["losses"] >= most_losses:
-                detail = (
-                    f"{row['losses']} workers died while they worked on it; it may need more memory than a worker has: "
-                    "take fewer samples or layers"
-                )
-                self._parts.fail(connection, job_id, {"stage": None, "model": None, "detail": detail})
-            elif row is not None:
-                self._rows.enqueue(connection, row)
-        return row is not None
-
-    def redispatch(self) -> int:
-        """Puts the queued jobs into the queue anew that no entry there stands for any more; returns how many.
-
-        A worker that dies between taking an entry and claiming its job leaves such a one.
-        """
-        entry = jobs.c.id + "/" + sa.cast(jobs.c.dispatches, sa.String)
-        lost = (*_QUEUED, ~self.engine.stands(entry, _ALIVE))
-        with self.database.read() as connection:
-            found = connection.execute(sa.select(jobs.c.id).where(*lost)).scalars().all()
-        count = 0
-        for job_id in found:
-            with self.database.write() as connection:
-                row = self._rows.change(connection, jobs.c.id == job_id, *lost)
-                if row is not None:
-                    self._rows.enqueue(connection, row)
-                    count += 1
-        return count
 
 
 _OWN = sa.select(jobs.c.id).where(sa.text(LIVE_SQL), jobs.c.content.is_(None), jobs.c.team_id == sa.bindparam("team"))
 _LIVE = sa.select(sa.func.count()).select_from(_OWN.subquery())
 _FEW = sa.select(sa.func.count()).select_from(_OWN.limit(sa.bindparam("most", type_=sa.Integer)).subquery())
 _NAMES = job_models.insert()
-_ALIVE = sa.select(workers.c.id).where(workers.c.state == "alive")
-_QUEUED = (jobs.c.state == "queued", jobs.c.retry_at.is_(None))
 
 
 def _new(database: Database) -> ReturningInsert[Any]:
     # Its entry in the queue is counted at once; what it was told of the work it is not told again.
     values = {"state": "queued", "dispatches": 1, "created_at": database.now()}
     return jobs.insert().values(values).returning(*(column for column in jobs.c if column is not jobs.c.payload))
-
-
-def _held(claim: Claim) -> tuple[Any, ...]:
-    return (jobs.c.id == claim.job_id, jobs.c.fence == claim.fence, jobs.c.state == "running")
-
-
-def result_of(connection: Connection, job_id: str) -> tuple[Mapping[str, Any], str] | None:
-    """Returns a job's result and its sha256; None if it has none."""
-    row = connection.execute(sa.select(results).where(results.c.job_id == job_id)).mappings().one_or_none()
-    return None if row is None else (json.loads(zlib.decompress(row["body"])), str(row["sha256"]))

@@ -36,7 +36,7 @@ class Parts:
 
     def attach(self, connection: Connection, job: RowMapping, parts: Sequence[Part]) -> None:
         """Has a waiting job wait for parts, joining those that are under way."""
-        connection.execute(job_parts.delete().where(job_parts.c.job_id == job["id"]))
+        # Those that it waited for before have succeeded, else it would not have been woken: they stay, to be counted.
         for part in parts:
             part_id = self._join(connection, part, job)
             connection.execute(job_parts.insert().values(job_id=job["id"], part_id=part_id, role=part.role))

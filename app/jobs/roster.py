@@ -15,6 +15,7 @@ import sqlalchemy as sa
 import structlog
 
 from app.jobs.ledger import Ledger
+from app.jobs.recovery import Recovery
 from app.storage import Database, new_id
 from app.storage.tables import workers
 
@@ -32,6 +33,7 @@ class Roster:
 
     def __init__(self, ledger: Ledger, lease_seconds: float, most_losses: int) -> None:
         self._ledger, self._database = ledger, ledger.database
+        self._recovery = Recovery(ledger)
         self._lease, self._most_losses = lease_seconds, most_losses
         self._beating_since: float | None = None
         self._last_beat = 0.0
@@ -105,7 +107,7 @@ class Roster:
 
     def _sweep(self) -> int:
         """Returns how many jobs it put back, having dropped what the dead still count as running."""
-        count = self._ledger.recover(self._most_losses) + self._ledger.redispatch()
+        count = self._recovery.recover(self._most_losses) + self._recovery.redispatch()
         engine = self._ledger.engine
         taken = engine.taken()
         with self._database.read() as connection:  # after the look at what is taken: who is new since is alive here

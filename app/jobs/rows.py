@@ -13,6 +13,7 @@ from app.storage import Database
 from app.storage.tables import jobs
 
 LIVE = ("queued", "running", "waiting")
+QUEUED = (jobs.c.state == "queued", jobs.c.retry_at.is_(None))  # and not to be tried again later
 
 
 class Rows:

@@ -12,9 +12,11 @@ from typing import Any, TypeVar
 import structlog
 
 from app.jobs.child import OUTAGE, PASSING
+from app.jobs.claim import Claim
 from app.jobs.executor import Executor, Order, Run
 from app.jobs.handler import Part
-from app.jobs.ledger import Claim, Ledger
+from app.jobs.ledger import Ledger
+from app.jobs.progress import stage_of, with_eta
 from app.storage.database import is_outage
 
 T = TypeVar("T")
@@ -144,10 +146,12 @@ class Supervisor:
                 return self._died(claim, run, seen)
             now = time.monotonic()
             if message is not None and "progress" in message:
-                seen = _with_eta(message["progress"], began)
+                seen = with_eta(message["progress"], began)
+            # Whatever is to be said below, the process is gone first: the database may be long in coming back, and then
+            # the device would stay taken, and the process's number become another's.
             elif message is not None:
+                run.kill()
                 return self._end(claim, message, now - started)
-            # Whatever is to be said below, the process is gone first: the database may be long in coming back.
             if now - started > self._limits.seconds:
                 run.kill()
                 return self._timed_out(claim, seen)
@@ -188,17 +192,18 @@ class Supervisor:
 
     def _timed_out(self, claim: Claim, seen: Mapping[str, Any] | None) -> str:
         detail = f"it took longer than {self._limits.seconds:g} s; take fewer samples, layers or metrics"
-        error = {"stage": _stage(seen), "model": None, "detail": detail}
+        error = {"stage": stage_of(seen), "model": None, "detail": detail}
         self._patiently(lambda: self._ledger.fail(claim, error))
         return "timed out"
 
     def _died(self, claim: Claim, run: Run, seen: Mapping[str, Any] | None) -> str:
         fate = run.fate
+        run.kill()  # what it started goes with it, before anything is waited for
         _LOG.warning("process died", fate=fate)
         detail = (
             f"the process that worked on it died ({fate}), perhaps of too little memory; take fewer samples or layers"
         )
-        return self._failed(claim, PASSING, {"stage": _stage(seen), "model": None, "detail": detail})
+        return self._failed(claim, PASSING, {"stage": stage_of(seen), "model": None, "detail": detail})
 
     def _broke_off(self, claim: Claim, error: Exception) -> str:
         detail = f"the server made a mistake ({type(error).__name__}); its log says more"
@@ -239,15 +244,3 @@ class Supervisor:
                 _LOG.warning("the database is away", error=type(error).__name__)
             if self.leaving.wait(_DATABASE_PAUSE):
                 raise _LeftBehindError
-
-
-def _stage(seen: Mapping[str, Any] | None) -> str | None:
-    return None if seen is None else str(seen["stage"])
-
-
-def _with_eta(progress: Mapping[str, Any], began: dict[str, float]) -> dict[str, Any]:
-    """Returns progress with the seconds that its stage will take at the pace it has had; None before there is one."""
-    start = began.setdefault(progress["stage"], time.monotonic())
-    done, total = progress["done"], progress["total"]
-    eta = (time.monotonic() - start) * (total - done) / done if done else None
-    return {**progress, "eta_seconds": None if eta is None else round(eta, 1)}

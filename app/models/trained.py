@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 from sqlalchemy.dialects import postgresql, sqlite
 
-from app.jobs.ledger import result_of
+from app.jobs.results import result_of
 from app.problems import invalid
 from app.storage import Database, new_id
 from app.storage.tables import audit, jobs, models

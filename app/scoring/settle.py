@@ -66,7 +66,8 @@ def _counts(connection: Connection, job: RowMapping, figures: Mapping[str, Any])
     if figures.get("forward_items"):
         yield "accord_forward_items", (), figures["forward_items"]
     if job["kind"] in ("comparison", "study") and job["state"] == "succeeded":
-        asked = sa.select(sa.func.count()).where(job_parts.c.job_id == job["id"])
+        # A side that was made again, for what the store had of it was gone, was made.
+        asked = sa.select(sa.func.count(job_parts.c.role.distinct())).where(job_parts.c.job_id == job["id"])
         made = connection.execute(asked).scalar_one()
         sides = [side for side in sides_of(job["payload"]).values() if not side["reference"].startswith("features:")]
         yield "accord_activations_made", (), made

@@ -19,7 +19,7 @@ from alignment.errors import RequestError
 from app.api.jobs import find_job
 from app.api.state import State
 from app.jobs import NewJob
-from app.jobs.ledger import result_of
+from app.jobs.results import result_of
 from app.models.trained import KIND, made_by
 from app.probes.service import find as find_probe
 from app.problems import Problem, invalid

@@ -16,7 +16,9 @@ from fastapi import APIRouter
 
 from app.api.jobs import Event
 from app.jobs import Handler, NewJob
-from app.jobs.ledger import Claim, Ledger
+from app.jobs.claim import Claim
+from app.jobs.ledger import Ledger
+from app.jobs.recovery import Recovery
 from app.scoring import routes
 from app.storage.tables import teams, workers
 from tests.service import Service
@@ -35,6 +37,10 @@ class Things:
     def ledger(self) -> Ledger:
         found: Ledger = self.service.app.state.accord.ledger
         return found
+
+    @property
+    def recovery(self) -> Recovery:
+        return Recovery(self.ledger)
 
     @property
     def team(self) -> str:

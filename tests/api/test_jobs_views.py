@@ -59,14 +59,14 @@ def test_from_its_first_start_to_its_end_it_is_running_unless_it_is_to_be_tried_
     error = {"stage": "extract", "model": None, "detail": "the hub is away"}
     assert things.ledger.retry(things.claim(part_id), error, -1, outage=True)
     assert status() == "running"
-    things.ledger.retry_due()
+    things.recovery.retry_due()
     assert things.ledger.publish(things.claim(part_id), {})
     with things.service.database.read() as connection:
         assert connection.execute(sa.select(jobs.c.state).where(jobs.c.id == job)).scalar_one() == "queued"
     assert status() == "running"
     assert things.ledger.retry(things.claim(job), error, -1, outage=False)
     assert status() == "queued"
-    things.ledger.retry_due()
+    things.recovery.retry_due()
     assert status() == "queued"
     things.finish(job)
     assert status() == "succeeded"

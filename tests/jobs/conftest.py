@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
 from app.jobs import Engine, Handler, Ledger, NewJob, Part
-from app.jobs.ledger import Claim
+from app.jobs.claim import Claim
+from app.jobs.recovery import Recovery
 from app.storage import Database
 from app.storage.tables import jobs, workers
 
@@ -29,6 +30,7 @@ class Bench:
             "extraction": Handler("extraction", FAKE, self._settle, keeps_result=False),
         }
         self.ledger = Ledger(database, self.engine, self.handlers)
+        self.recovery = Recovery(self.ledger)
 
     def _settle(self, connection: Connection, job: RowMapping, result: Mapping[str, Any] | None) -> None:
         self.settled[job["id"], job["state"]] += 1

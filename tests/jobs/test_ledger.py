@@ -6,8 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import sqlalchemy as sa
 
-from app.jobs.ledger import Claim, Ledger, NewJob, result_of
-from app.storage.tables import job_models, jobs
+from app.jobs.claim import Claim
+from app.jobs.ledger import Ledger, NewJob
+from app.jobs.results import result_of
+from app.storage.tables import job_models, jobs, workers
 from tests.jobs.conftest import Bench, part
 
 ERROR = {"stage": "score", "model": None, "detail": "no"}
@@ -175,10 +177,10 @@ def test_a_retry_waits_for_its_time_and_then_is_queued_once(bench: Bench) -> Non
     bench.ledger.retry(claim, ERROR, 60, outage=False)
     assert bench.row(claim.job_id)["error"] == ERROR
     assert bench.ledger.claim(claim.job_id, "wrk_a") is None
-    assert bench.ledger.retry_due() == 0
+    assert bench.recovery.retry_due() == 0
     bench.set(claim.job_id, retry_at=1.0)
     with ThreadPoolExecutor(4) as pool:
-        assert sum(pool.map(lambda _: bench.ledger.retry_due(), range(4))) == 1
+        assert sum(pool.map(lambda _: bench.recovery.retry_due(), range(4))) == 1
     again = bench.claimed(claim.job_id)
     assert (again.row["attempts"], again.row["error"]) == (2, None)
 
@@ -189,13 +191,43 @@ def test_an_outage_costs_no_attempt_and_is_counted_from_its_beginning(bench: Ben
     for _ in range(3):
         bench.ledger.retry(claim, ERROR, -1, outage=True)
         bench.set(claim.job_id, failing_since=bench.row(claim.job_id)["failing_since"] - 100)
-        assert bench.ledger.retry_due() == 1
+        assert bench.recovery.retry_due() == 1
         claim = bench.claimed(claim.job_id)
     assert claim.row["attempts"] == 1
     assert 300 <= claim.outage_seconds < 400
     bench.ledger.retry(claim, ERROR, -1, outage=False)
-    bench.ledger.retry_due()
+    bench.recovery.retry_due()
     assert bench.claimed(claim.job_id).outage_seconds == 0
+
+
+@pytest.mark.parametrize("step", ["park", "give back", "recover"])
+def test_an_outage_that_has_passed_is_not_counted_with_the_next(bench: Bench, step: str) -> None:
+    claim = bench.claimed()
+    bench.ledger.retry(claim, ERROR, -1, outage=True)
+    bench.set(claim.job_id, failing_since=1.0)  # long ago
+    bench.recovery.retry_due()
+    claim = bench.claimed(claim.job_id, bench.enter("wrk_dies"))
+    assert claim.outage_seconds > 1e9
+    if step == "park":  # it has begun, and found what it needs missing
+        assert bench.ledger.park(claim, [part("c")])
+        assert bench.ledger.publish(bench.claimed(bench.of_content("c")), {})
+    elif step == "give back":
+        assert bench.ledger.give_back(claim)
+    else:
+        with bench.database.write() as connection:
+            connection.execute(workers.update().values(state="dead"))
+        assert bench.recovery.recover(8) == 1
+    assert bench.claimed(claim.job_id).outage_seconds == 0
+
+
+def test_room_is_counted_as_far_as_the_limit(bench: Bench) -> None:
+    bench.parked(part("c"))
+    for _ in range(2):
+        bench.submit()
+    bench.submit(team="tea_2")
+    with bench.database.read() as connection:
+        assert [bench.ledger.has_room(connection, "tea_1", most) for most in (2, 3, 4)] == [False, False, True]
+        assert bench.ledger.has_room(connection, "tea_3", 1)
 
 
 def test_live_counts_what_a_team_asked_for_and_has_not_ended(bench: Bench) -> None:

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.jobs import Needs
-from app.storage.tables import jobs
+from app.storage.tables import job_parts, jobs
 from tests.jobs.conftest import Bench, part
 
 ERROR = {"stage": "load", "model": None, "detail": "the hub is away"}
@@ -57,6 +57,19 @@ def test_one_part_may_have_two_roles(bench: Bench) -> None:
     assert bench.state(job_id) == "queued"
 
 
+def test_what_a_job_has_waited_for_is_known_until_it_ends(bench: Bench) -> None:
+    """A side that was lost from the store, and is made again, takes nothing from what else was made for the job."""
+    job_id = bench.parked(part("a"), part("b", "extract_b"))
+    for content in "ab":
+        bench.ledger.publish(bench.claimed(bench.of_content(content)), {})
+    bench.ledger.park(bench.claimed(job_id), [part("a")])
+    assert bench.ledger.publish(bench.claimed(bench.of_content("a")), {})
+    assert bench.state(job_id) == "queued"
+    with bench.database.read() as connection:
+        asked = sa.select(job_parts.c.role).where(job_parts.c.job_id == job_id).order_by(job_parts.c.role)
+        assert connection.execute(asked).scalars().all() == ["extract_a", "extract_a", "extract_b"]
+
+
 def test_progress_is_told_by_the_role_that_the_part_has(bench: Bench) -> None:
     first, second = bench.parked(part("c")), bench.parked(part("c", "extract_b"))
     claim = bench.claimed(bench.of_content("c"))
@@ -70,7 +83,7 @@ def test_trouble_is_told_and_taken_back_when_it_has_passed(bench: Bench) -> None
     claim = bench.claimed(bench.of_content("c"))
     bench.ledger.retry(claim, ERROR, -1, outage=True)
     assert bench.row(job_id)["error"] == {**ERROR, "stage": "extract_a"}
-    bench.ledger.retry_due()
+    bench.recovery.retry_due()
     bench.ledger.publish(bench.claimed(bench.of_content("d")), {})
     assert bench.row(job_id)["error"] is not None  # the other part's trouble is not over
     bench.ledger.publish(bench.claimed(claim.job_id), {})
@@ -81,7 +94,7 @@ def test_trouble_that_passed_is_taken_back_while_another_part_goes_on(bench: Ben
     job_id = bench.parked(part("c"), part("d", "extract_b"))
     claim = bench.claimed(bench.of_content("c"))
     bench.ledger.retry(claim, ERROR, -1, outage=True)
-    bench.ledger.retry_due()
+    bench.recovery.retry_due()
     bench.ledger.publish(bench.claimed(claim.job_id), {})
     assert (bench.state(job_id), bench.row(job_id)["error"]) == ("waiting", None)
 

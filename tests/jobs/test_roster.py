@@ -67,8 +67,8 @@ def test_an_entry_that_died_with_its_worker_before_the_claim_is_queued_anew(benc
 def test_a_queued_job_whose_entry_has_ended_gets_another(bench: Bench, status: str) -> None:
     job_id, other = bench.submit(), bench.submit()
     take(bench, f"{job_id}/1", "wrk_gone", status)
-    assert bench.ledger.redispatch() == 1
-    assert bench.ledger.redispatch() == 0
+    assert bench.recovery.redispatch() == 1
+    assert bench.recovery.redispatch() == 0
     assert [entry for entry, *_ in bench.queued(job_id)] == [f"{job_id}/2"]
     assert [entry for entry, *_ in bench.queued(other)] == [f"{other}/1"]
 
@@ -79,7 +79,7 @@ def test_what_a_live_worker_has_in_hand_or_waits_for_its_time_is_not_queued_anew
     bench.ledger.retry(later, {}, 60, outage=False)
     for claim in (later, running):
         take(bench, f"{claim.job_id}/1", "wrk_live", "SUCCESS")
-    assert bench.ledger.redispatch() == 0
+    assert bench.recovery.redispatch() == 0
 
 
 def test_what_a_worker_left_behind_is_found_without_a_death(bench: Bench, roster: Roster) -> None:

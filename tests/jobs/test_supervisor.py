@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from app.jobs.claim import Claim
 from app.jobs.executor import Executor, LocalExecutor, Order, Run
-from app.jobs.ledger import result_of
+from app.jobs.results import result_of
 from app.jobs.supervisor import Limits, Supervisor
 from tests.jobs.conftest import Bench
 from tests.processes import eventually, is_running
@@ -66,6 +67,38 @@ def test_what_it_made_is_published_with_the_device_that_was_its_own(bench: Bench
     assert found[0]["pid"] != os.getpid()
     assert not is_running(found[0]["pid"])
     assert supervisor.free() == 1
+
+
+def test_its_process_is_gone_before_its_end_is_written(
+    bench: Bench, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The database may be long in coming back: neither the device nor a number is held meanwhile."""
+    helper = tmp_path / "helper"
+    real = bench.ledger.publish
+
+    def publish(claim: Claim, result: Mapping[str, Any]) -> bool:
+        assert not is_running(result["pid"])
+        eventually(lambda: not is_running(int(helper.read_text())), looks=100)  # told to go, it goes in a moment
+        return real(claim, result)
+
+    monkeypatch.setattr(bench.ledger, "publish", publish)
+    job_id = bench.submit(helper=str(helper))
+    supervisor.run(job_id)
+    assert (bench.state(job_id), bench.row(job_id)["fence"]) == ("succeeded", 1)
+
+
+def test_a_process_that_is_gone_is_not_killed_again(
+    executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its number may be another's by then."""
+    killed: list[int] = []
+    real = os.killpg
+    run = executor.start(Order("tests.jobs.fakes:run", {"seconds": 60, "log": str(tmp_path / "log")}, "cpu", {}))
+    child = begun(tmp_path / "log")
+    monkeypatch.setattr(os, "killpg", lambda group, number: killed.append(group) or real(group, number))
+    for _ in range(3):
+        run.kill()
+    assert killed == [child]
 
 
 def test_progress_is_in_the_row_with_the_time_that_is_left(bench: Bench, supervisor: Supervisor) -> None:

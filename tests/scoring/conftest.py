@@ -15,7 +15,7 @@ from alignment.extraction import ActivationStore
 from alignment.metrics import parse_metrics
 from alignment.probes import load_probe
 from app.jobs import NewJob
-from app.jobs.ledger import result_of
+from app.jobs.results import result_of
 from app.scoring.asked import STORE
 from app.storage.tables import counters, jobs, models
 from tests.models import conftest as models_conftest

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.jobs import Engine, Handler, Ledger, NewJob
-from app.jobs.ledger import Claim
+from app.jobs.claim import Claim
 from app.storage import Database
 from app.storage.tables import deliveries, jobs, workers
 from app.webhooks import settle, summary
