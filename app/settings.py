@@ -73,7 +73,7 @@ class Settings(BaseSettings):
         8,
         ge=1,
         description="parts of jobs that a team may have running at once in each queue: so many models that run "
-        "(`extract`) and so many scorings (`score`)",
+        "(`extract`) and so many scorings (`score`), of those that ask for a GPU as many again",
     )
     max_stored_mib: int = Field(20480, ge=1, description="MiB of uploads and of trained models that a team may keep")
     rate_limit: str = Field("6000/minute", description="requests that a key may make, as COUNT/PERIOD")
@@ -91,7 +91,7 @@ class Settings(BaseSettings):
     devices: Annotated[list[str], NoDecode, BeforeValidator(_names)] = Field(
         default_factory=lambda: ["auto"],
         description="devices of a worker, with commas between; each runs one part of a job at a time; `auto` is every "
-        "GPU of the machine, or the CPU",
+        "GPU of the machine, or the CPU; not both in one worker",
     )
     queues: Annotated[list[Literal["extract", "score"]], NoDecode, BeforeValidator(_names)] = Field(
         ["extract", "score"],

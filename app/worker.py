@@ -13,9 +13,11 @@ from typing import Any
 
 import structlog
 
+from alignment.errors import RequestError
 from app.jobs import Chore, Engine, Handlers, Ledger
 from app.jobs.dispatcher import Dispatcher
 from app.jobs.executor import Executor, LocalExecutor
+from app.jobs.handler import queues_of
 from app.jobs.recovery import Recovery
 from app.jobs.roster import BEAT_SECONDS, Roster
 from app.jobs.supervisor import Limits, Supervisor
@@ -85,12 +87,13 @@ class Worker:
         self._executor.warm()
         self._database.wait(60)
         self._cluster = self._database.cluster_id()
-        self._roster.register(self._devices, self._settings.queues)
+        queues = queues_of(self._settings.queues, self._devices)
+        self._roster.register(self._devices, queues)
         structlog.contextvars.bind_contextvars(worker=self._roster.worker_id)
         dispatcher = Dispatcher(
             self._ledger.engine,
             self._roster.worker_id,
-            self._settings.queues,
+            queues,
             per_team=self._settings.max_running,
             free=self._supervisor.free,
             run=self._supervisor.run,
@@ -100,7 +103,7 @@ class Worker:
             threads.append(threading.Thread(target=self._do, args=(chore,), name=chore.name, daemon=True))
         for thread in threads:
             thread.start()
-        _LOG.info("worker ready", devices=self._devices, queues=self._settings.queues)
+        _LOG.info("worker ready", devices=self._devices, queues=queues)
         reason = self._reasons.get()
         if reason == _DISOWNED:
             self._begin_anew()
@@ -190,8 +193,17 @@ def _others_run() -> bool:
 
 
 def devices(asked: Sequence[str]) -> list[str]:
-    """Returns the devices that a worker has: those asked for; for `auto` every GPU, or else the CPU."""
+    """Returns the devices that a worker has: those asked for; for `auto` every GPU, or else the CPU.
+
+    Raises:
+        RequestError: if they are of two kinds: what asks for a GPU goes to workers of GPUs alone.
+    """
     if list(asked) != ["auto"]:
+        if len({device.partition(":")[0] for device in asked}) > 1:
+            raise RequestError(
+                f"ACCORD_DEVICES is {','.join(asked)}: a worker's devices are all GPUs or all the CPU; start a worker "
+                "for each"
+            )
         return list(asked)
     # Asked in a process of its own: this one must not open the driver, and need not load torch.
     import subprocess

@@ -11,6 +11,7 @@ from alignment.metrics import MetricChoice
 from app.api.state import State
 from app.comparisons.schemas import NewComparison
 from app.jobs import NewJob
+from app.jobs.handler import queue_of
 from app.models.service import find_all as find_models
 from app.probes.service import find as find_probe
 from app.scoring import choices
@@ -41,6 +42,7 @@ def create(state: State, connection: Connection, principal: Principal, body: New
     """
     metrics = check(body, state.settings)
     choices.check_room(state, connection, principal.team)
+    choices.check_device(connection, body.device)
     probe = find_probe(connection, principal, body.probe, "/probe")
     models = find_models(connection, principal, [(body.model_a, "/model_a"), (body.model_b, "/model_b")])
     a, b = models[body.model_a], models[body.model_b]
@@ -54,7 +56,7 @@ def create(state: State, connection: Connection, principal: Principal, body: New
         NewJob(
             kind=KIND,
             team=principal.team,
-            queue="score",
+            queue=queue_of("score", body.device),
             request=request,
             payload={
                 "a": choices.side(a, body.layers.a, body.pooling.a),

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from sqlalchemy import Connection, RowMapping
 
-Queue = Literal["extract", "score"]
-QUEUES: tuple[Queue, ...] = ("extract", "score")
+Task = Literal["extract", "score"]
+Queue = Literal["extract", "score", "extract-gpu", "score-gpu"]
+GPU: Mapping[Task, Queue] = {"extract": "extract-gpu", "score": "score-gpu"}
 FIGURES = "figures"  # what of a result is for `settled` alone, and not kept
+
+
+def queue_of(task: Task, device: str) -> Queue:
+    """Returns the queue for work on a device that was asked for: what is to be done on a GPU has its own.
+
+    >>> queue_of("score", "auto"), queue_of("score", "cuda:1")
+    ('score', 'score-gpu')
+    """
+    return GPU[task] if device.startswith("cuda") else task
+
+
+def queues_of(tasks: Sequence[Task], devices: Sequence[str]) -> list[Queue]:
+    """Returns the queues that a worker of such devices takes from; all its devices are of one kind.
+
+    >>> queues_of(["score"], ["cpu"]), queues_of(["score"], ["cuda:0", "cuda:1"])
+    (['score'], ['score', 'score-gpu'])
+    """
+    gpu = all(device.startswith("cuda") for device in devices)
+    return [*tasks, *(GPU[task] for task in tasks if gpu)]
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from alignment.metrics import METRICS, MetricChoice, parse_metrics
 from alignment.models import Pooling
 from app.api.errors import pointer
 from app.api.state import State
+from app.jobs.devices import gpu_to_come
 from app.problems import FieldError, Problem, invalid
 from app.scoring.forms import Metric
 from app.scoring.schemas import Request
@@ -129,6 +130,16 @@ def check_model(
             raise invalid(at[1], f"{model['name']}: {error}") from None
     if modality == "image" and pooling == "last":
         raise invalid(at[2], f"the model {model['name']!r} takes images, which have no last position; take mean or max")
+
+
+def check_device(connection: Connection, device: str) -> None:
+    """Refuses a GPU where workers are, and none of the last day had one.
+
+    Raises:
+        Problem: 422.
+    """
+    if device.startswith("cuda") and not gpu_to_come(connection):
+        raise invalid("/device", f"no worker has a GPU for {device!r}; take auto or cpu, or start such a worker")
 
 
 def check_room(state: State, connection: Connection, team: str) -> None:

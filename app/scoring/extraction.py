@@ -13,6 +13,7 @@ from alignment.models import Hub, identify
 from alignment.probes import Draw
 from alignment.references import ModelRef
 from app.jobs import Context, Needs, Part
+from app.jobs.handler import queue_of
 from app.scoring.asked import draw_of, hub_of, scoring_of, store_of
 from app.scoring.hiding import hide_folders, hide_model, hide_probe, probe_shown, shown
 from app.scoring.stages import Stages
@@ -146,7 +147,7 @@ def _answer(
             "side": view,
             **asked,
         }
-        return Part(KIND, key.name, role, "extract", needed)
+        return Part(KIND, key.name, role, queue_of("extract", payload["device"]), needed)
     facts = entry.facts
     widths = [{"name": layer.name, "width": layer.width} for layer in facts.model_layers]
     return _told(side, found, shown(str(identity.ref), side["name"]), widths, facts.dtype, facts.device)

@@ -67,7 +67,8 @@ class Request(Part):
         "auto",
         max_length=12,
         pattern=r"^(auto|cpu|cuda(:\d{1,3})?)$",
-        description="where it is computed: `auto`, `cpu`, `cuda` or `cuda:N`; a GPU that no worker has is waited for",
+        description="where it is computed: `auto`, `cpu`, `cuda` or `cuda:N`. A GPU is waited for if a worker "
+        "of the last day had one; which of its GPUs it takes a worker decides",
         examples=["auto"],
     )
     preprocess: Preprocess = Field(

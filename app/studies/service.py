@@ -15,6 +15,7 @@ from alignment.study.reference.scores import least_items
 from app.api.errors import pointer
 from app.api.state import State
 from app.jobs import NewJob
+from app.jobs.handler import queue_of
 from app.models.service import find_all as find_models
 from app.probes.service import find as find_probe
 from app.problems import invalid
@@ -49,6 +50,7 @@ def create(state: State, connection: Connection, principal: Principal, body: New
     """
     metrics = check(body, state.settings)
     choices.check_room(state, connection, principal.team)
+    choices.check_device(connection, body.device)
     probe = find_probe(connection, principal, body.probe, "/probe")
     choices.check_items(metrics, body, probe)
     models = _find_models(connection, principal, body.models)
@@ -68,7 +70,7 @@ def create(state: State, connection: Connection, principal: Principal, body: New
         NewJob(
             kind=KIND,
             team=principal.team,
-            queue="score",
+            queue=queue_of("score", body.device),
             request=request,
             payload={
                 "models": [choices.side(model, layers[name], pooling[name]) for name, model in models.items()],

@@ -20,7 +20,7 @@ from app.jobs.claim import Claim
 from app.jobs.ledger import Ledger
 from app.jobs.recovery import Recovery
 from app.scoring import routes
-from app.storage.tables import teams, workers
+from app.storage.tables import jobs, teams, workers
 from tests.service import Service
 
 KIND = "comparison"
@@ -64,6 +64,11 @@ class Things:
 
     def finish(self, job: str, result: dict[str, Any] | None = None) -> None:
         assert self.ledger.publish(self.claim(job), result or {"samples": 3})
+
+    def due(self) -> None:
+        """Lets the time come at which what failed for now is tried again."""
+        with self.service.database.write() as connection:
+            connection.execute(jobs.update().where(jobs.c.retry_at.is_not(None)).values(retry_at=None))
 
     def cancel(self, job: str) -> None:
         with self.service.database.write() as connection:

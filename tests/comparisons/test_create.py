@@ -13,7 +13,7 @@ from alignment.metrics import METRICS
 from app.comparisons import service as comparisons
 from app.comparisons.schemas import NewComparison
 from app.problems import Problem
-from app.storage.tables import audit, job_models, jobs
+from app.storage.tables import audit, job_models, jobs, workers
 from app.teams import keys
 from app.teams.principal import Principal
 from tests.comparisons.conftest import ITEMS, Registered
@@ -191,8 +191,28 @@ def test_what_is_known_of_a_model_is_held_against_the_request(
     assert service.client.post(PATH, json={**asked, "layers": {"a": ["head", 0]}}).status_code == 202
 
 
-def test_a_gpu_that_nobody_has_is_not_refused(service: Service, body: Body) -> None:
+def test_a_gpu_is_waited_for_where_no_worker_is_there_to_tell(service: Service, body: Body) -> None:
     assert service.client.post(PATH, json={**body, "device": "cuda:0"}).status_code == 202
+
+
+def _worker(service: Service, name: str, *devices: str, state: str = "alive") -> None:
+    with service.database.write() as connection:
+        now = service.database.now()
+        values = {"id": name, "host": "h", "pid": 1, "devices": devices, "queues": [], "state": state}
+        connection.execute(workers.insert().values(**values, started_at=now, beat_at=now))
+
+
+def test_a_gpu_is_asked_of_workers_that_have_one(service: Service, body: Body) -> None:
+    _worker(service, "wrk_1", "cpu", "cpu")
+    (error,) = _refused(service, {**body, "device": "cuda"})["errors"]
+    assert error["pointer"] == "/device"
+    assert "no worker has a GPU" in error["message"]
+    assert service.client.post(PATH, json=body).status_code == 202
+    _worker(service, "wrk_2", "cuda:0", state="gone")  # which may come again
+    assert service.client.post(PATH, json={**body, "device": "cuda:3"}).status_code == 202
+    with service.database.read() as connection:
+        asked = sa.select(jobs.c.queue).order_by(jobs.c.id)
+        assert connection.execute(asked).scalars().all() == ["score", "score-gpu"]
 
 
 def test_limits_are_settings(service: Service, body: Body, tmp_path: Any) -> None:

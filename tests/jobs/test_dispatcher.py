@@ -1,14 +1,19 @@
 """The queue is fair between teams, keeps priorities within one, gives a worker what it has room for, loses nothing."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 
+import pytest
 import sqlalchemy as sa
 
+from alignment.errors import RequestError
+from app.jobs import NewJob
 from app.jobs.dispatcher import Dispatcher
 from app.jobs.engine import Engine
+from app.jobs.handler import queue_of, queues_of
+from app.worker import devices
 from tests.jobs.conftest import Bench
 from tests.jobs.test_roster import take
 from tests.processes import eventually, never
@@ -16,11 +21,15 @@ from tests.processes import eventually, never
 
 @contextmanager
 def dispatching(
-    bench: Bench, run: Callable[[str], None], free: Callable[[], int], per_team: int = 8
+    bench: Bench,
+    run: Callable[[str], None],
+    free: Callable[[], int],
+    per_team: int = 8,
+    queues: Sequence[str] = ("score",),
 ) -> Iterator[Dispatcher]:
     """A worker's dispatcher in this process."""
     engine = Engine(bench.database)
-    made = Dispatcher(engine, "wrk_here", ["score"], per_team=per_team, free=free, run=run)
+    made = Dispatcher(engine, "wrk_here", queues, per_team=per_team, free=free, run=run)
     try:
         yield made
     finally:
@@ -57,6 +66,24 @@ def test_a_team_with_hundreds_does_not_hold_up_one_with_two(bench: Bench) -> Non
     last = max(done.order.index(job_id) for job_id in few)
     assert first < last < 40
     assert set(done.order) <= many | few
+
+
+def test_what_asks_for_a_gpu_goes_to_workers_of_gpus_alone(bench: Bench) -> None:
+    with bench.database.write() as connection:
+        new = NewJob("comparison", "tea_1", queue_of("score", "cuda:1"), {}, {})
+        wants_gpu = str(bench.ledger.submit(connection, new)["id"])
+    anywhere = bench.submit()
+    done = Done()
+    with dispatching(bench, done, done.free, queues=queues_of(["score"], devices(["cpu"]))):
+        eventually(lambda: done.order == [anywhere])
+        never(lambda: wants_gpu in done.order)
+    with dispatching(bench, done, done.free, queues=queues_of(["score"], devices(["cuda:0", "cuda:1"]))):
+        eventually(lambda: done.order == [anywhere, wants_gpu])
+
+
+def test_a_worker_has_devices_of_one_kind() -> None:
+    with pytest.raises(RequestError, match="start a worker for each"):
+        devices(["cpu", "cuda:0"])
 
 
 def test_within_a_team_priority_comes_first_then_age(bench: Bench) -> None:
