@@ -46,8 +46,9 @@ def noether(problem: Problem, rate: float, decay: float = 0.0) -> tuple[NoetherC
     found = symmetries(problem.model)
     names = list(problem.parameters)
     loss = problem.losses(problem.model(problem.inputs), problem.targets).mean()
-    gradients = torch.autograd.grad(loss, list(problem.parameters.values()))
-    g = dict(zip(names, gradients, strict=True))
+    gradients = torch.autograd.grad(loss, list(problem.parameters.values()), allow_unused=True)
+    found_g = zip(problem.parameters.items(), gradients, strict=True)
+    g = {name: torch.zeros_like(p) if value is None else value for (name, p), value in found_g}
     old = {name: p.detach() for name, p in problem.parameters.items()}
     new = {name: old[name] - rate * (g[name] + 2 * decay * old[name]) for name in names}
     keep = (1 - 2 * rate * decay) ** 2

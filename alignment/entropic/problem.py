@@ -51,6 +51,11 @@ class Problem:
     batched: bool = True
 
     def __post_init__(self) -> None:
+        if not isinstance(self.inputs, Tensor) or not isinstance(self.targets, Tensor):
+            raise TrainingError(
+                "inputs and targets are each one tensor whose rows are items; of several inputs give the items' "
+                "numbers, and let the model look them up"
+            )
         if not len(self.inputs) or len(self.inputs) != len(self.targets):
             raise TrainingError(
                 f"{len(self.inputs)} rows of inputs and {len(self.targets)} of targets; give as many of both"

@@ -47,7 +47,7 @@ def test_only_the_part_moves_and_the_task_gets_easier(request_: FinetuneRequest,
     assert entropic.after.task < entropic.before.task
     assert len(entropic.held_out) == 50
     assert entropic.provenance["learnt"] == 150
-    assert [point["step"] for point in entropic.history] == [0, 25, 30]
+    assert [point["step"] for point in entropic.history] == [0, 20, 30]
     assert set(entropic.after.scores) == {"cka", "mutual_knn"}
     assert len(entropic.after.scores["cka"].calibrated) == len(entropic.layers_a) == 3
     assert 0 < entropic.moved["cka"] < 1

@@ -8,11 +8,11 @@ for the mean gradient g of each batch of the size asked for: two gradients a ste
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from alignment.entropic.estimators.estimator import Step
 from alignment.entropic.problem import Problem
@@ -55,8 +55,9 @@ class FiniteDifference:
     def _one(self, batch: Problem, weight: float) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Returns one batch's loss, ‖g‖², and gradient of `loss + weight * ‖g‖²`."""
         parameters = tuple(batch.parameters.values())
-        with _repeatable(parameters[0].device) as rewind:
+        with ExitStack() as stack, _repeatable(parameters[0].device) as rewind:
             loss, noisy = _gradient(batch, noisy=True)
+            stack.enter_context(_unmoved(batch.model))  # running statistics have seen the batch once, which is right
             plain = noisy
             if batch.penalty_targets is not None:
                 rewind()
@@ -114,6 +115,17 @@ def _gradient(problem: Problem, *, noisy: bool) -> tuple[Tensor, list[Tensor]]:
     loss = problem.losses(problem.model(problem.inputs), problem.noisy_targets if noisy else problem.targets).mean()
     found = torch.autograd.grad(loss, parameters, allow_unused=True)
     return loss.detach(), [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found, strict=True)]
+
+
+@contextmanager
+def _unmoved(model: nn.Module) -> Iterator[None]:
+    """Sets the model's buffers back to what they are now, at the end."""
+    kept = [(buffer, buffer.clone()) for buffer in model.buffers()] if model.training else []
+    try:
+        yield
+    finally:
+        for buffer, old in kept:
+            buffer.copy_(old)
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from alignment.entropic.estimators.factors import Outer, gradients, square_norms
 from alignment.entropic.estimators.rules import RULES
 from alignment.entropic.estimators.tape import Tape, Use
 from alignment.entropic.problem import Problem
+from alignment.errors import TrainingError
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,17 @@ class GhostNorm(Differentiable):
 
     def squares(self, problem: Problem, *, rows: bool, mean: bool, graph: bool) -> Squares:
         """Returns the squares asked for; see `Differentiable.squares`."""
+        if not problem.batched:
+            raise TrainingError(
+                "rows that are batches of their own have no ghost norm; use the finite-difference estimator"
+            )
         tape = Tape(problem.parameters, len(problem), RULES)
         # The fused kernels of attention have no second derivative.
         with tape, sdpa_kernel(SDPBackend.MATH) if graph else nullcontext():
             outputs = problem.model(problem.inputs)
         tape.check()
+        if any(len(problem) in shape[1:-1] for shape in (problem.inputs.shape, *tape.shapes)):
+            _check_alone(problem, tape)
         losses = problem.losses(outputs, problem.targets)
         noisy = losses
         if problem.penalty_targets is not None:
@@ -94,6 +101,24 @@ def _row_squares(tape: Tape, losses: Float[Tensor, " b"], *, graph: bool, keep: 
         for shares in waiting.values():  # of parameters some of whose uses the loss does not depend on
             total = total + _square(shares)
     return total
+
+
+def _check_alone(problem: Problem, tape: Tape) -> None:
+    """Checks by the first row alone that what was taken for rows is rows: there are as many of something else.
+
+    Raises:
+        TrainingError: if it is not.
+    """
+    alone = Tape(problem.parameters, 1, RULES)
+    gpu = [problem.inputs.device] if problem.inputs.is_cuda else []
+    with torch.no_grad(), torch.random.fork_rng(gpu), alone:
+        problem.model(problem.inputs[:1])
+    if [shape[1:] for shape in alone.shapes] != [shape[1:] for shape in tape.shapes]:
+        raise TrainingError(
+            f"{len(problem)} rows are as many as there are positions, and one is taken for the other; give another "
+            "number of rows, the batch as the first dimension of every layer's input, or use the finite-difference "
+            "estimator"
+        )
 
 
 def first_outputs(outputs: Sequence[GradientEdge]) -> list[int]:

@@ -27,6 +27,8 @@ class PerSample(Differentiable):
 
     def squares(self, problem: Problem, *, rows: bool, mean: bool, graph: bool) -> Squares:
         """Returns the squares asked for; see `Differentiable.squares`."""
+        if graph and not problem.batched:
+            raise TrainingError("torch.func cannot take these rows; use the finite-difference estimator")
         parameters: Mapping[str, Tensor] = problem.parameters
         if not graph:
             parameters = {name: p.detach() for name, p in parameters.items()}
@@ -74,7 +76,8 @@ def _one_by_one(problem: Problem) -> dict[str, Tensor]:
     found: dict[str, list[Tensor]] = {name: [] for name in parameters}
     for row in range(len(problem)):
         one = problem.rows(slice(row, row + 1))
-        loss = one.losses(one.model(one.inputs), one.noisy_targets).sum()
+        with torch.enable_grad():
+            loss = one.losses(one.model(one.inputs), one.noisy_targets).sum()
         gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
         for (name, parameter), gradient in zip(parameters.items(), gradients, strict=True):
             found[name].append(torch.zeros_like(parameter).detach() if gradient is None else gradient)
@@ -92,5 +95,6 @@ def refuse_mixing(model: nn.Module) -> None:
             continue
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             raise TrainingError(f"{name} is a batch norm, which mixes rows: a row has no gradient; call model.eval()")
-        if isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0:
+        dropping = isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0
+        if dropping or (isinstance(module, (nn.MultiheadAttention, nn.RNNBase)) and module.dropout > 0):
             raise TrainingError(f"{name} is dropout, which makes a row's gradient a matter of chance; set its p to 0")

@@ -82,6 +82,7 @@ class Tape(TorchFunctionMode):
 
     Attributes:
         outputs: where gradients are needed.
+        shapes: of what the functions gave, those without a gradient too.
         uses: what was done with the parameters.
     """
 
@@ -91,6 +92,7 @@ class Tape(TorchFunctionMode):
         self._rows, self._rules = rows, rules
         self._versions: list[tuple[weakref.ref[Tensor], int]] = []
         self.outputs: list[GradientEdge] = []
+        self.shapes: list[torch.Size] = []
         self.uses: list[Use] = []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -113,6 +115,9 @@ class Tape(TorchFunctionMode):
         call = Call(func, tuple(args), kwargs, self._rows)
         output, gradients = rule(call)
         call.batch(output, "output")
+        self.shapes.append(output.shape)
+        if not output.requires_grad:  # run without gradients
+            return output
         for argument, gradient in gradients:
             name = self._names.get(id(argument))
             if name is not None:

@@ -29,6 +29,10 @@ class Standing:
         """Returns the calibrated score of the two last layers."""
         return self.scores[metric].calibrated[-1][-1]
 
+    def raw(self) -> dict[str, float]:
+        """Returns the task's loss, and each metric of the two last layers, uncalibrated."""
+        return {"task": self.task, **{metric: grid.score[-1][-1] for metric, grid in self.scores.items()}}
+
     def to_dict(self) -> dict[str, Any]:
         """Returns it as plain JSON."""
         return {"task": self.task, "metrics": {m: {**vars(g), "last": self.last(m)} for m, g in self.scores.items()}}
@@ -45,7 +49,8 @@ class FinetuneResult:
         before: where it stood.
         after: where it stands.
         moved: the metrics' scores of its last layer before with the same after: how little it moved.
-        history: by step, the batch's loss and the uncalibrated scores of the two last layers.
+        history: by step, the batch's loss, and on the held-out items the task's and the uncalibrated scores of the two
+            last layers.
         held_out: the items that it was examined on.
         provenance: every argument with its default filled in, versions, fingerprints.
         seconds: of processor time.

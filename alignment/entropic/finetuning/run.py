@@ -8,7 +8,7 @@ does, a little.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,8 +40,8 @@ from alignment.views import Views
 
 _HELD_OUT = 0.25
 _LEAST_HELD = 40
-_CHUNK = 25
-_ENCODED = 64  # items a forward
+_CHUNK = 20
+_ENCODED = 16  # items a forward: short ones then wait for few long ones
 STEPS = Preprocessing()  # those that `accord compare` has by default
 
 
@@ -60,15 +60,18 @@ class Examination:
         """Returns the model's layers on these items, and how it stands."""
         own = _encoded(trainable.encoder, self.items)
         scores = {metric: calibrated(metric, own, self.theirs, seed=self.seed, steps=STEPS) for metric in METRICS}
-        draws = self.task.batches(self.batch, generator(self.seed, "examined"))
-        with torch.no_grad():
-            loss = float(contrastive_loss(self.task(draws), draws).mean())
-        return own, Standing(scores, loss)
+        return own, Standing(scores, self.task_loss())
 
     def now(self, trainable: Trainable) -> dict[str, float]:
-        """Returns each metric of the two last layers, uncalibrated."""
+        """Returns the task's loss, and each metric of the two last layers, uncalibrated."""
         own = _encoded(trainable.encoder, self.items)[-1]
-        return {metric: _score(metric, own, self.theirs[-1]) for metric in METRICS}
+        return {"task": self.task_loss(), **{metric: _score(metric, own, self.theirs[-1]) for metric in METRICS}}
+
+    def task_loss(self) -> float:
+        """Returns the task's mean loss on these items."""
+        draws = self.task.batches(self.batch, generator(self.seed, "examined"))
+        with torch.no_grad():
+            return float(contrastive_loss(self.task(draws), draws).mean())
 
 
 def finetune(
@@ -120,7 +123,8 @@ def finetune(
         seed=request.seed,
     )
     trainee = Trainee("model", trained, [stage], _CHUNK, "lower --rate or --strength")
-    history = _trained(trainee, lambda: examined.now(trainable), request.to_dict(), keeper, progress)
+    begin = {"step": 0, "loss": None, **before.raw()}
+    history = _trained(trainee, begin, lambda: examined.now(trainable), request.to_dict(), keeper, progress)
     part.merge(trainable.model)
     trainable.model.requires_grad_(False)
     end, after = examined.of(trainable)
@@ -131,7 +135,7 @@ def finetune(
         before=before,
         after=after,
         moved={metric: _score(metric, start[-1], end[-1]) for metric in METRICS},
-        history=history,
+        history=[*history, {"step": request.steps, "loss": trainee.loss, **after.raw()}],
         held_out=held,
         provenance={
             "request": request.to_dict(),
@@ -161,19 +165,25 @@ def _split(request: FinetuneRequest, trainable: Trainable, datasets: Datasets | 
 
 
 def _trained(
-    trainee: Trainee, measure: Any, request: dict[str, Any], keeper: Keeper | None, progress: Progress
+    trainee: Trainee,
+    begin: dict[str, Any],
+    measure: Callable[[], dict[str, float]],
+    request: dict[str, Any],
+    keeper: Keeper | None,
+    progress: Progress,
 ) -> list[dict[str, Any]]:
-    """Trains to the end, in place, and returns what was measured after each piece."""
+    """Trains to the end, in place, and returns what was measured after each piece but the last."""
     kept = keeper.load(request) if keeper is not None else None
     if kept is None:
-        history = [{"step": 0, "loss": None, **measure()}]
+        history = [begin]
     else:
         trainee.restore(kept["model"])
         history = [dict(point) for point in kept["history"]]
     progress("train", trainee.taken, trainee.total)
     while not trainee.done:
         trainee.advance()
-        history.append({"step": trainee.taken, "loss": trainee.loss, **measure()})
+        if not trainee.done:
+            history.append({"step": trainee.taken, "loss": trainee.loss, **measure()})
         if keeper is not None:
             keeper.save(request, {"model": trainee.state(), "history": history})
         progress("train", trainee.taken, trainee.total)
