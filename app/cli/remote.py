@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from app.client import Client
 
 _KINDS = {"cmp": "comparisons", "std": "studies", "trn": "trainings"}
-_MODEL = "A model of the service, by name or id; or builtin:NAME, hf:ORG/NAME[@REVISION], timm:NAME, features:FILE."
+_MODEL = (
+    "A model of the service, by name or id; or builtin:NAME, hf:ORG/NAME[@REVISION], timm:NAME, features:FILE, "
+    "training:ID/a."
+)
 _PROBE = "A probe set of the service, by name or id; or builtin:NAME, or a file to upload."
 Model = Annotated[str, typer.Argument(metavar="A", help=_MODEL)]
 Other = Annotated[str, typer.Argument(metavar="B", help="The other, likewise; it may be the same.")]
@@ -67,6 +70,27 @@ def submit(
             _follow(client, job["id"], as_json=json)
         else:
             typer.echo(json_format.dumps(job) if json else job["id"])
+
+
+def submit_training(request: Mapping[str, Any], *, follow: bool, as_json: bool) -> None:
+    """Queues a training with a running service; prints its id, or its result.
+
+    Args:
+        request: what is asked for; None for what the recipe is to decide, and data may be a file to upload.
+        follow: whether it is followed to its end.
+        as_json: whether JSON is printed.
+    """
+    from app.client.sources import probe_named
+
+    with _client() as client:
+        body = {name: value for name, value in request.items() if value is not None}
+        if "data" in body:
+            body["data"] = probe_named(client, body["data"])
+        job = client.post("/v1/trainings", body)
+        if follow:
+            _follow(client, job["id"], as_json=as_json)
+        else:
+            typer.echo(json_format.dumps(job) if as_json else job["id"])
 
 
 def watch(

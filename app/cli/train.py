@@ -7,14 +7,17 @@ from typing import Annotated
 
 import typer
 
+from alignment.errors import RequestError
 from app.cli import arguments as arg
 from app.cli.console import progress_bar
 from app.cli.output import check_folder
+from app.cli.remote import submit_training
 
 _KEEP = "\b\n"  # a line break that help texts keep: click's own mark
 _TRAIN = f"""{_KEEP}Examples:
   accord train --recipe linear --seed 7 --out pair
   accord train --recipe linear --objective plain
+  accord train --recipe mlp --data rows.npz --submit --watch
   accord compare path:pair/a path:pair/b --probe pair/probe.npz --metric cka"""
 
 
@@ -79,6 +82,10 @@ def train(
             "from what it holds.  [default: RECIPE-OBJECTIVE-SEED, here]",
         ),
     ] = None,
+    submit: Annotated[
+        bool, typer.Option("--submit", help="Queue it with a running service instead, and print its id.")
+    ] = False,
+    follow: Annotated[bool, typer.Option("--watch", help="With --submit: follow it to its end.")] = False,
 ) -> None:
     """Train two models that see different views of the same items."""
     import torch
@@ -102,6 +109,13 @@ def train(
         labels=labels,  # type: ignore[arg-type]  # likewise
         estimator=estimator,  # type: ignore[arg-type]  # likewise
     )
+    if submit:
+        if out is not None:
+            raise RequestError("with --submit the service keeps the models; leave --out out")
+        submit_training(request.to_dict(), follow=follow, as_json=json)
+        return
+    if follow:
+        raise RequestError("--watch is for a training that is queued with --submit; leave it out, or give both")
     folder = out or Path(f"{recipe}-{objective}-{seed}")
     check_folder(folder)
     torch.set_num_threads(1)  # networks this small gain nothing from a second one, and sums keep their order

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from alignment.errors import RequestError
 from app.client.client import Client
@@ -20,8 +21,8 @@ def model_named(client: Client, text: str) -> str:
 
     Args:
         client: the service.
-        text: an id or a name there; or `builtin:NAME`, `hf:ORG/NAME[@REVISION]`, `timm:NAME`, `features:FILE`, or
-            `path:DIR` for a folder beneath the service's own model roots.
+        text: an id or a name there; or `builtin:NAME`, `hf:ORG/NAME[@REVISION]`, `timm:NAME`, `features:FILE`,
+            `path:DIR` for a folder beneath the service's own model roots, or `training:ID/a` (or `b`).
 
     Raises:
         RequestError: if the service refuses it.
@@ -35,6 +36,8 @@ def model_named(client: Client, text: str) -> str:
         if not _is_known(client, "/v1/models", name):
             register(client, name, {"type": "features", "upload": client.upload("/v1/uploads", file)["id"]})
         return name
+    if scheme == "training":
+        return _trained(client, rest)
     hub, at, revision = rest.partition("@")
     sources: dict[str, dict[str, Any]] = {
         "hf": {"type": "huggingface", "id": hub, **({"revision": revision} if at else {})},
@@ -43,12 +46,23 @@ def model_named(client: Client, text: str) -> str:
     }
     if scheme not in sources:
         raise RequestError(
-            f"{text!r} names no model; write a name of the service, or builtin:, hf:, timm:, path: or features:"
+            f"{text!r} names no model; write a name of the service, or builtin:, hf:, timm:, path:, features: or "
+            "training:"
         )
     name = _name(text)
     if not _is_known(client, "/v1/models", name):
         register(client, name, sources[scheme])
     return name
+
+
+def _trained(client: Client, text: str) -> str:
+    training, _, member = text.partition("/")
+    if member not in ("a", "b"):
+        raise RequestError(f"'training:{text}' names no model; write training:ID/a or training:ID/b")
+    job = client.get(f"/v1/trainings/{quote(training, safe='')}")
+    if job["result"] is None:
+        raise RequestError(f"the training {training} is {job['status']}; its models are there when it has succeeded")
+    return str(job["result"]["models"][member])
 
 
 def register(client: Client, name: str, source: Mapping[str, Any], *, kind: str = "models") -> Mapping[str, Any]:
