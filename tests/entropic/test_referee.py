@@ -123,3 +123,10 @@ def test_rows_that_are_batches_are_for_finite_differences() -> None:
     for estimator in (GhostNorm(), PerSample()):
         with pytest.raises(TrainingError, match="finite-difference"):
             estimator.step(made, Sampling(1), 0.1)
+
+
+def test_weights_of_few_digits_are_refused_by_finite_differences() -> None:
+    x = rows(4, 3).bfloat16()
+    made = Problem(nn.Linear(3, 2).bfloat16(), square_error, x, x[:, :2])
+    with pytest.raises(TrainingError, match="keep them in float32"):
+        FiniteDifference().step(made, Sampling(4), 0.1)
