@@ -37,7 +37,7 @@ from app.teams import router as teams
 from app.teams.rate import RateLimiter
 from app.trainings import router as trainings
 from app.uploads import router as uploads
-from app.web import page
+from app.web import docs, page
 from app.webhooks import router as webhooks
 
 _LOG = structlog.get_logger("accord.api")
@@ -74,7 +74,7 @@ def create_app(settings: Settings, database: Database, executor: Executor | None
         description=_DESCRIPTION,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=life,
-        docs_url="/docs",
+        docs_url=None,  # `web.docs` serves it: FastAPI's own page loads its script from elsewhere
         redoc_url=None,
         responses=errors.RESPONSES,
     )
@@ -99,6 +99,7 @@ def create_app(settings: Settings, database: Database, executor: Executor | None
         schedules.router,
         webhooks.router,
         page.router,
+        docs.router,
     ):
         app.include_router(router)
     return app

@@ -74,7 +74,7 @@ def list_keys(json: arg.Json = False) -> None:
 def revoke(
     key_id: Annotated[str, typer.Argument(metavar="ID", help="The key's id, as `accord keys list` shows it.")],
 ) -> None:
-    """Make a key worth nothing, from the next request on."""
+    """Make a key worth nothing, from the next request on. What it made stays: the team's schedules go on."""
     from app.teams import keys
 
     keys.revoke(_database(), key_id)

@@ -41,7 +41,10 @@ TeamFilter = Annotated[
     responses={201: {"model": ScheduleView, "description": "made; `Location` says where it is"}, **document(409)},
 )
 def create(state: AppState, principal: Runner, once: DoOnce, body: NewSchedule) -> Response:
-    """Makes a schedule. What cannot be met as it is asked is refused here, as it would be if it were run now."""
+    """Makes a schedule. What cannot be met as it is asked is refused here, as it would be if it were run now.
+
+    It belongs to the team: it goes on when the key that made it is revoked. The audit says which key that was.
+    """
     service.check(state, principal, body)
 
     def step(connection: Connection) -> Answer:

@@ -1,5 +1,13 @@
 """Health, readiness, figures, errors and headers of the running application."""
 
+import re
+import threading
+
+import pytest
+from fastapi import Response
+from starlette.middleware.gzip import GZipResponder
+
+from app.scoring.found import NPZ
 from tests.service import Service
 
 
@@ -47,3 +55,53 @@ def test_a_body_that_is_nested_too_deep_is_no_mistake_of_the_servers(service: Se
     for path in ("/v1/probes", "/v1/comparisons"):
         headers = {"Content-Type": "application/json", "Idempotency-Key": "deep"}
         assert service.client.post(path, content=b"[" * 100_000, headers=headers).status_code == 400
+
+
+def test_the_docs_load_nothing_from_elsewhere(service: Service) -> None:
+    page = service.client.get("/docs")
+    assert page.status_code == 200
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert len(loaded) == 4
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'self';" in policy
+    for place in loaded:
+        answer = service.client.get(f"/{place}")  # relative to the page, which is at the root
+        assert answer.status_code == 200, place
+        assert len(answer.content) > 100
+    assert "<script>" not in page.text
+    for outside in ("settings.py", "..%2f__init__.py", "redoc.standalone.js"):
+        assert service.client.get(f"/docs/{outside}").status_code in (404, 422)
+
+
+@pytest.mark.parametrize(("size", "threads"), [(10_000, 0), (1_000_000, 1)])
+def test_a_long_answer_is_compressed_beside_the_event_loop(
+    service: Service, monkeypatch: pytest.MonkeyPatch, size: int, threads: int
+) -> None:
+    main: list[int] = []
+    compressed: list[int] = []
+    compress = GZipResponder._compress_body
+
+    def noted(self: GZipResponder, body: bytes, more_body: bool) -> bytes:
+        compressed.append(threading.get_ident())
+        return compress(self, body, more_body)
+
+    monkeypatch.setattr(GZipResponder, "_compress_body", noted)
+
+    @service.app.get("/long")
+    async def long() -> Response:
+        main.append(threading.get_ident())
+        return Response(b"a" * size, media_type="text/plain")
+
+    assert service.client.get("/long", headers={"Accept-Encoding": "gzip"}).content == b"a" * size
+    assert (len(main), len(compressed)) == (1, 1)
+    assert (main != compressed) == bool(threads)
+
+
+def test_what_is_compressed_already_is_not_again(service: Service) -> None:
+    @service.app.get("/packed")
+    async def packed() -> Response:
+        return Response(b"a" * 10_000, media_type=NPZ)
+
+    answer = service.client.get("/packed", headers={"Accept-Encoding": "gzip"})
+    assert "content-encoding" not in answer.headers

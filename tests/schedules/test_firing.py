@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from app.schedules import firing as firing_module
 from app.schedules.firing import LATE_SECONDS
 from app.storage.tables import jobs
+from app.teams import keys
 from tests.schedules.conftest import COMPARISON, Desk
 
 
@@ -22,6 +23,22 @@ def test_it_runs_when_it_is_due_and_not_before(desk: Desk) -> None:
     assert (job["kind"], job["state"]) == ("comparison", "queued")
     assert job["request"]["model_a"] == COMPARISON["model_a"]
     assert desk.row(made["id"])["next_at"] > desk.clock.at
+
+
+def test_it_is_the_teams_and_goes_on_when_the_key_that_made_it_is_revoked(desk: Desk) -> None:
+    database, client = desk.service.database, desk.service.client
+    key_id, key = keys.create(database, "default", "runner")
+    _, admin = keys.create(database, "default", "admin")
+    client.headers["Authorization"] = f"Bearer {key}"
+    made = desk.make()
+    keys.revoke(database, key_id)
+    assert client.get(f"/v1/schedules/{made['id']}").status_code == 401
+    desk.tick()
+    assert desk.outcomes(made["id"]) == ["started"]
+    client.headers["Authorization"] = f"Bearer {admin}"
+    noted = client.get("/v1/audit", params={"key": key_id, "action": "schedule.create"}).json()["items"]
+    assert [entry["resource"] for entry in noted] == [made["id"]]
+    assert client.delete(f"/v1/schedules/{made['id']}").status_code == 204
 
 
 def test_many_workers_at_once_run_it_once(desk: Desk) -> None:
