@@ -14,7 +14,7 @@ from torch import Tensor
 from alignment.errors import RequestError
 
 _FAR = 16  # bits
-_CACHED = 1 << 16  # float64 values worked on at a time
+_CACHED, _SENT = 1 << 16, 1 << 24  # float64 values worked on at a time: what a cache holds, what keeps a GPU busy
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,9 @@ class PreparedLayer:
         return rows
 
     def blocks(self) -> Iterator[tuple[slice, Float[Tensor, "r d"]]]:
-        """Yields the features in float64, as many rows at a time as a cache holds."""
-        size = max(1, _CACHED // self.values.shape[1])
+        """Yields the features in float64, as many rows at a time as suit the device."""
+        most = _CACHED if self.values.device.type == "cpu" else _SENT
+        size = max(1, most // self.values.shape[1])
         for start in range(0, len(self.values), size):
             where = slice(start, min(start + size, len(self.values)))
             yield where, self.rows(where)

@@ -1,6 +1,6 @@
 """Calibration: how a score stands against chance, and how sure it is."""
 
-from alignment.calibration.chance import ALPHA, Chance, against_chance, maximum, null_scores
+from alignment.calibration.chance import ALPHA, Chance, against_chance, few_permutations, maximum, null_scores
 from alignment.calibration.interval import best_interval
 from alignment.calibration.pearson import pearson_p
 from alignment.calibration.settings import Calibration, Progress
@@ -12,6 +12,7 @@ __all__ = [
     "Progress",
     "against_chance",
     "best_interval",
+    "few_permutations",
     "maximum",
     "null_scores",
     "pearson_p",

@@ -67,7 +67,7 @@ def against_chance(observed: Float[Tensor, "*cells"], null: Float[Tensor, "m *ce
     count = len(null)
     p = (1 + (null >= observed - metric.tolerance).sum(dim=0).double()) / (count + 1)
     pooled = torch.cat([null, observed.unsqueeze(0)]).sort(dim=0).values
-    threshold = pooled[math.ceil((1 - ALPHA) * (count + 1)) - 1]
+    threshold = pooled[_place(count)]
     room = metric.range[1] - threshold
     calibrated = torch.where(room > 0, (observed - threshold) / room, 0.0).clamp(min=0)
     nothing = torch.isnan(observed)
@@ -77,6 +77,16 @@ def against_chance(observed: Float[Tensor, "*cells"], null: Float[Tensor, "m *ce
         calibrated=calibrated.masked_fill(nothing, torch.nan),
         p=p.masked_fill(nothing, torch.nan),
     )
+
+
+def few_permutations(count: int) -> bool:
+    """Returns whether so few permutations, if any, leave the threshold at the largest score, be it the observed one."""
+    return count > 0 and _place(count) == count
+
+
+def _place(count: int) -> int:
+    """Returns the threshold's place, from 0, among `count` null scores and the observed one."""
+    return math.ceil((1 - ALPHA) * (count + 1)) - 1
 
 
 def maximum(null: Float[Tensor, "m a b"]) -> Float[Tensor, " m"]:

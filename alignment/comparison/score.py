@@ -13,7 +13,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from alignment.activations import Activations, require_same_items
-from alignment.calibration import Calibration, against_chance, best_interval, maximum, null_scores, pearson_p
+from alignment.calibration import (
+    Calibration,
+    against_chance,
+    best_interval,
+    few_permutations,
+    maximum,
+    null_scores,
+    pearson_p,
+)
 from alignment.calibration.pearson import trusted
 from alignment.comparison.request import Progress, Scoring, place
 from alignment.errors import OverBudgetError
@@ -170,6 +178,12 @@ def _unmade(results: list[MetricResult], calibration: Calibration) -> list[Repor
     few = [r.key for r in bare if METRICS[r.name].interval]
     never = [r.key for r in bare if not METRICS[r.name].interval]
     warnings = []
+    if few_permutations(calibration.permutations) and len(without_null) < len(scored):
+        detail = (
+            f"with {calibration.permutations} permutations the threshold is the largest of all scores, the observed "
+            "one among them, so that none is calibrated above 0; ask for 19 or more"
+        )
+        warnings.append(ReportWarning("few_permutations", detail))
     if without_null:
         detail = (
             f"no null for {', '.join(without_null)}: {calibration.permutations} permutations would take more than "

@@ -43,21 +43,30 @@ class Cknna(NeighbourPairing):
             forth, back = _reciprocal(item * n + other, other * n + item)
             trace = (gram_a[forth] * mask_a[back]).T @ (gram_b[forth] * mask_b[back])
         sums = (gram_a.T @ mask_b) * (mask_a.T @ gram_b)
-        chains = torch.stack([self._chain(layer, hits, item, other) for layer in range(gram_a.shape[1])])
+        chains = torch.stack(
+            [
+                self._chain(gram_a[:, layer], mask_a[:, layer], gram_b, mask_b, item, other)
+                for layer in range(gram_a.shape[1])
+            ]
+        )
         return (trace + sums / ((n - 1) * (n - 2)) - 2 * chains / (n - 2)) * self.scale
 
     def _chain(
-        self, layer: int, hits: Hits, item: Int[Tensor, " hits"], other: Int[Tensor, " hits"]
+        self,
+        gram_a: Float[Tensor, " hits"],
+        mask_a: Float[Tensor, " hits"],
+        gram_b: Float[Tensor, "hits b"],
+        mask_b: Float[Tensor, "hits b"],
+        item: Int[Tensor, " hits"],
+        other: Int[Tensor, " hits"],
     ) -> Float[Tensor, " b"]:
         """Returns the sum over items of A's masked column sum times B's masked row sum, for one layer of A."""
-        mine = self.a.member[:-1, layer][hits.ours]
-        held = ahead.those(mine > 0, ahead=self.ahead)
-        theirs = hits.theirs[held]
-        rows = torch.zeros(self.n, self.b.member.shape[1], dtype=torch.float64, device=item.device)
-        rows = ahead.add_by(rows, item[held], mine[held].unsqueeze(1) * self.b.product[theirs], ahead=self.ahead)
-        gram_a = self.a.product[:-1, layer][hits.ours][held].unsqueeze(1)
+        held = ahead.those(mask_a > 0, ahead=self.ahead)
+        theirs = mask_a.unsqueeze(1) * gram_b if self.ahead else gram_b[held]
+        rows = torch.zeros(self.n, gram_b.shape[1], dtype=torch.float64, device=item.device)
+        rows = ahead.add_by(rows, item[held], theirs, ahead=self.ahead)
         # an entry of a column sum meets its column's row sum: no sum by columns is needed
-        return (gram_a * self.b.member[theirs] * rows[other[held]]).sum(dim=0)
+        return (gram_a[held].unsqueeze(1) * mask_b[held] * rows[other[held]]).sum(dim=0)
 
 
 def _reciprocal(

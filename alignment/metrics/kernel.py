@@ -15,7 +15,9 @@ from alignment.metrics.pairs import inner, inner_permuted
 from alignment.views import CentredGrams, Kernel, Views, ahead
 
 _FEWEST, _MOST = 30, 4096  # items that moments describe a tail from, and that a cube of them is worth
-_DOMINANT = 0.2  # the share of a Gram's squares in one row beyond which its moments say little of the tail
+# The largest share of a Gram's squares in one row, and that times the root of n, with which three moments tell the tail
+# as far as p = 0.001: tests/benchmarks/tails.py prints how well
+_DOMINANT, _UNEVEN = 0.08, 0.6
 
 
 class Sided(NamedTuple):
@@ -106,7 +108,7 @@ class Cka(InfluencePairing):
             mean=self.null_mean(),
             deviation=spread * self.scale,
             skewness=third_moment(rows, columns, n) / spread**3,
-            dominated=torch.maximum(rows.most, columns.most) > _DOMINANT,
+            dominated=torch.maximum(rows.most, columns.most) > min(_DOMINANT, _UNEVEN / n**0.5),
         )
 
     def influences(self, group: Int[Tensor, " n"], groups: int) -> Float[Tensor, "groups a b"]:

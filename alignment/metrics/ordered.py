@@ -43,7 +43,7 @@ class OrderedPairing(Pairing):
         layers_a, layers_b = self.a.shape[1], self.b.shape[1]
         step = max(1, _CELLS // (self.k * layers_a * layers_b))
         total = torch.zeros(layers_a, layers_b, dtype=torch.float64, device=theirs.device)
-        for one, other in zip(self.a.split(step, dim=2), theirs.split(step, dim=2), strict=True):
+        for one, other in zip(torch.split(self.a, step, dim=2), torch.split(theirs, step, dim=2), strict=True):
             total += self.lists(one.unsqueeze(2), other.unsqueeze(1)).sum(dim=2, dtype=torch.float64)
         return total / (self.n * self.k)
 
@@ -60,8 +60,8 @@ class LcsKnn(OrderedPairing):
 
     def lists(self, ours: Int[Tensor, "k a 1 m"], theirs: Int[Tensor, "k 1 b m"]) -> Int[Tensor, "a b m"]:
         """Returns the length of each pair's longest common subsequence."""
-        shape = (self.k + 1, *torch.broadcast_shapes(ours.shape[1:], theirs.shape[1:]))
-        row = torch.zeros(shape, dtype=self.lengths, device=ours.device)
+        shape = (ours.shape[1], theirs.shape[2], ours.shape[3])
+        row = torch.zeros(self.k + 1, *shape, dtype=self.lengths, device=ours.device)
         for theirs_here in theirs:
             corner = row[0].clone()
             for s in range(self.k):
@@ -80,7 +80,7 @@ class EditDistanceKnn(OrderedPairing):
 
     def lists(self, ours: Int[Tensor, "k a 1 m"], theirs: Int[Tensor, "k 1 b m"]) -> Int[Tensor, "a b m"]:
         """Returns k less each pair's Levenshtein distance."""
-        shape = torch.broadcast_shapes(ours.shape[1:], theirs.shape[1:])
+        shape = (ours.shape[1], theirs.shape[2], ours.shape[3])
         start = torch.arange(self.k + 1, dtype=self.lengths, device=ours.device)
         row = start.view(-1, 1, 1, 1).expand(self.k + 1, *shape).clone()
         for theirs_here in theirs:

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from alignment.views import Triangles
+from alignment.views import Triangles, ahead
 
 _ROWS = 32  # gathered at a time: what they bring stays in the cache until it is multiplied
 _PIECE = 1 << 15  # float32 terms summed before float64 takes over
@@ -24,6 +24,7 @@ def inner_permuted(fixed: Triangles, moved: Triangles, permutation: Int[Tensor, 
     """Returns `Σ_{i<j} K_ij L_π(i)π(j)` for every fixed and moved layer, float64."""
     total = torch.zeros(fixed.layers, moved.layers, dtype=torch.float64, device=permutation.device)
     spread = moved.spread()
+    step = 0 if ahead.runs_ahead(permutation.device) else _ROWS  # what runs ahead has no use for small steps
     for number in range(len(fixed)):
         block = fixed.block(number)
         if spread is None:
@@ -31,8 +32,8 @@ def inner_permuted(fixed: Triangles, moved: Triangles, permutation: Int[Tensor, 
             continue
         start, stop = fixed.rows(number)
         width = fixed.n - start
-        for first in range(start, stop, _ROWS):
-            rows = permutation[first : min(first + _ROWS, stop)]
+        for first in range(start, stop, step or stop - start):
+            rows = permutation[first : min(first + (step or stop - start), stop)]
             # fixed is zero on and below the diagonal, so that moved may be anything there
             pairs = spread.index_select(0, rows).index_select(1, permutation[start:]).flatten(0, 1)
             here = block[:, (first - start) * width :][:, : len(pairs)]

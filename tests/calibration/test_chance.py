@@ -13,6 +13,7 @@ from alignment.comparison import Scoring, score
 from alignment.errors import RequestError
 from alignment.metrics import METRICS, MetricChoice, parse_metrics
 from alignment.preprocessing import Preprocessing
+from tests.benchmarks.tails import LEVELS, simulate
 from tests.metrics.support import stacks, views
 
 CALIBRATED = ("mutual_knn", "cka", "unbiased_cka")
@@ -129,6 +130,36 @@ def test_a_p_from_moments_is_used_where_they_describe_the_null_and_only_there():
     a[1][5] *= 200  # one item that dominates a layer
     spoilt = score(activations(a), activations(b), scoring)
     assert [m.null_method for m in spoilt.metrics] == ["permutation"] * 3
+
+
+@pytest.mark.parametrize("key", ["cka", "unbiased_cka"])
+@pytest.mark.parametrize("kind", ["Gaussian", "Student's t, 3 degrees", "rows of different length"])
+def test_single_cells_p_is_super_uniform(kind, key):
+    """529 unrelated pairs of layers, shuffled 200 times each; `python -m tests.benchmarks.tails` has more of both."""
+    found = simulate(key, kind, items=80, layers=23, draws=200)
+    assert found.draws > 1000
+    assert found.trusted > 0.9 or kind != "Gaussian"
+    for level, rate in zip(LEVELS, found.rates, strict=True):
+        # an approximation: a fifth of a level, and what so many draws of pairs that share layers leave to chance
+        assert rate <= 1.2 * level + 4 * (level / found.draws) ** 0.5, level
+
+
+def test_what_a_dominant_item_would_do_to_it():
+    found = simulate("unbiased_cka", "rows with t, 2 degrees, lengths", items=100, layers=23, draws=60)
+    assert found.trusted < 0.02
+    assert found.left[0] > 0.002  # twice as often as it says, had it not been left to permutations
+
+
+@pytest.mark.parametrize(("permutations", "warned"), [(18, True), (19, False), (1, True), (0, False)])
+def test_too_few_permutations_for_a_threshold_are_said_to_be(permutations, warned):
+    a, _ = stacks(60, 6, 6, layers=(2, 2), seed=10)
+    report = score(
+        activations(a), activations(a), Scoring(calibration=Calibration(permutations=permutations, resamples=0))
+    )
+    assert [w.code for w in report.warnings] == ["few_permutations"] * warned
+    calibrated = report.metrics[0].best.calibrated  # of a model with itself
+    assert (calibrated or 0) > 0.5 or warned or not permutations
+    assert calibrated == 0 or not warned
 
 
 def test_a_null_beyond_the_budget_is_left_out_and_said_so():
