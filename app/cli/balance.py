@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from alignment.entropic.balance import Balance
     from alignment.entropic.pretrained.subject import Subject
+    from alignment.entropic.rebalance import Rebalanced
 
 _KEEP = "\b\n"  # a line break that help texts keep: click's own mark
 _BALANCE = f"""{_KEEP}Examples:
@@ -122,7 +123,7 @@ def rebalance(
         return
     console = screen()
     console.print(
-        f"[bold]{escape(model)}[/bold] rebalanced in {done.sweeps} sweeps: the mean of |g|² went from "
+        f"[bold]{escape(model)}[/bold] rebalanced in {_way(done)}: the mean of |g|² went from "
         f"{done.before.square:.4g} to {done.after.square:.4g}, outputs changed by {done.function_change:.0e} of their "
         f"size\n{escape(subject.task)}"
     )
@@ -161,6 +162,11 @@ def _summary(found: Balance) -> str:
         f"The worst: {', '.join(named)}. 0 is equipartition, which the noise of stochastic gradient descent drives to; "
         "1 is as far from it as can be. Adam's noise balances other things, to an approximation."
     )
+
+
+def _way(done: Rebalanced) -> str:
+    parts = [f"{done.sweeps} sweeps" if done.sweeps else "", "closed form" if done.before.heads else ""]
+    return " and ".join(part for part in parts if part)
 
 
 def _table(found: list[Balance], heads: list[str]) -> Table:

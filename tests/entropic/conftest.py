@@ -32,8 +32,8 @@ def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tupl
                 (folder / "preprocessor_config.json").write_text(json.dumps(processor))
                 probe = tmp_path_factory.mktemp("pictures")
                 draw = np.random.default_rng(0)
-                for number in range(32):
-                    Image.fromarray(draw.integers(0, 256, (32, 32, 3)).astype("uint8")).save(probe / f"{number:02}.png")
+                for number in range(160):
+                    Image.fromarray(draw.integers(0, 256, (32, 32, 3)).astype("uint8")).save(probe / f"{number:03}.png")
             else:
                 tokenizer(family.split("-")[0], "right").save_pretrained(folder)
                 probe = tmp_path_factory.mktemp("texts") / "texts.txt"

@@ -122,3 +122,11 @@ def test_what_cannot_be_done_is_said_before_any_step(request_: FinetuneRequest) 
     for name, value in (("rate", 0.0), ("batch", 1), ("steps", 0), ("weight_decay", -1.0), ("seed", -1)):
         with pytest.raises(TrainingError, match=name):
             replace(request_, **{name: value})
+
+
+def test_a_model_of_images_is_trained_on_crops(pretrained: Pretrained) -> None:
+    (ref, probe), (other, _) = pretrained("vit"), pretrained("dinov2")
+    done = finetune(FinetuneRequest(ref, other, probe, steps=3, batch=4, rate=1e-3, part="all"))
+    assert done.after.task != done.before.task
+    assert done.layers_a == ["embeddings", "layer.0", "layer.1"]
+    assert "preprocessor_config.json" in done.model.files()
