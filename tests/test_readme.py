@@ -78,7 +78,7 @@ def test_its_requests_do_what_they_say_line_by_line(tmp_path, monkeypatch):
         script = script.replace("https://example.org/hook", "https://93.184.215.14/hook")
         ran = subprocess.run(["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, timeout=280)
         assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr
-        assert "event: succeeded" in ran.stdout
+        assert ran.stdout.count("event: succeeded") == 2  # a comparison's, and a training's
         assert (tmp_path / "heatmap.png").read_bytes().startswith(b"\x89PNG")
         assert len([line for line in client.splitlines() if line]) <= 10
 

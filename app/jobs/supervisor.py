@@ -191,7 +191,7 @@ class Supervisor:
         return self._failed(claim, kind, error)
 
     def _timed_out(self, claim: Claim, seen: Mapping[str, Any] | None) -> str:
-        detail = f"it took longer than {self._limits.seconds:g} s; take fewer samples, layers or metrics"
+        detail = f"it took longer than {self._limits.seconds:g} s; take fewer samples, layers, metrics or steps"
         error = {"stage": stage_of(seen), "model": None, "detail": detail}
         self._patiently(lambda: self._ledger.fail(claim, error))
         return "timed out"
