@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Generic, TypeVar
 
 import sqlalchemy as sa
@@ -28,6 +28,11 @@ class Page(BaseModel, Generic[T]):
     next_cursor: str | None = Field(
         None, description="what to give as `cursor` for the next page; null on the last", examples=["Y21wXzAxajhrYQ"]
     )
+
+
+def only(query: sa.Select[Any], wanted: Mapping[sa.Column[Any], object]) -> sa.Select[Any]:
+    """Returns a query for the rows that have in each column what is wanted there; None wants nothing."""
+    return query.where(*(column == value for column, value in wanted.items() if value is not None))
 
 
 def page(

@@ -14,10 +14,8 @@ from app.api.state import AppState
 from app.comparisons import grids, service
 from app.comparisons.results import MetricGrid
 from app.comparisons.schemas import Comparison, ComparisonItem, NewComparison
-from app.probes.service import prepare
 from app.scoring import found, routes
 from app.teams.principal import Reader, Runner
-from app.webhooks.address import check_url
 
 router = APIRouter(prefix="/v1/comparisons", tags=["comparisons"])
 
@@ -30,11 +28,7 @@ router = APIRouter(prefix="/v1/comparisons", tags=["comparisons"])
 )
 def create(state: AppState, principal: Runner, once: DoOnce, body: NewComparison) -> Response:
     """Queues a comparison. What cannot be met as it is asked is refused here, and nothing is queued."""
-    if body.webhook_url is not None:
-        check_url(state.settings, body.webhook_url, "/webhook_url")
-    prepare(body.probe)
-    make = partial(service.create, state, principal=principal, body=body)
-    return routes.queue(state, principal, once, router.prefix, make)
+    return routes.ask(state, principal, once, router.prefix, body, service.create)
 
 
 routes.add(router, service.KIND, ComparisonItem, Comparison)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from app.api.errors import document
 from app.api.names import Text
 from app.api.once import Answer, DoOnce
-from app.api.pages import Cursor, Limit, Page, page
+from app.api.pages import Cursor, Limit, Page, only, page
 from app.api.state import AppState
 from app.models import service
 from app.models.reference import know
@@ -53,10 +53,8 @@ def listed(
     ] = None,
 ) -> Page[Model]:
     """The team's own models, and those that others share; newest first."""
-    query = service.MODELS.visible(principal)
-    for column, wanted in ((models.c.name, name), (models.c.modality, modality), (teams.c.name, team)):
-        if wanted is not None:
-            query = query.where(column == wanted)
+    wanted = {models.c.name: name, models.c.modality: modality, teams.c.name: team}
+    query = only(service.MODELS.visible(principal), wanted)
     with state.database.read() as connection:
         return page(connection, query, models.c.id, limit, cursor, Model.of)
 

@@ -13,7 +13,7 @@ from app.api.errors import document
 from app.api.inline import schema
 from app.api.names import Text
 from app.api.once import DoOnce
-from app.api.pages import Cursor, Limit, Page, page
+from app.api.pages import Cursor, Limit, Page, only, page
 from app.api.state import AppState, State
 from app.probes import preview as previews
 from app.probes.reader import AppReader
@@ -81,10 +81,8 @@ def listed(
     ] = None,
 ) -> Page[Probe]:
     """The team's own probe sets, and those that others share; newest first."""
-    query = PROBES.visible(principal)
-    for column, wanted in ((probes.c.name, name), (probes.c.modality, modality), (teams.c.name, team)):
-        if wanted is not None:
-            query = query.where(column == wanted)
+    wanted = {probes.c.name: name, probes.c.modality: modality, teams.c.name: team}
+    query = only(PROBES.visible(principal), wanted)
     with state.database.read() as connection:
         return page(connection, query, probes.c.id, limit, cursor, Probe.of)
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -16,11 +16,15 @@ from app.api.once import Answer, Once
 from app.api.pages import Cursor, Limit, Page, page
 from app.api.state import AppState, State
 from app.models.service import find as find_model
+from app.probes.service import prepare
+from app.scoring.schemas import Request as Measurement
 from app.storage.ids import PREFIXES
 from app.storage.tables import job_models, jobs
 from app.teams import audit
 from app.teams.principal import Principal, Reader, Runner
+from app.webhooks.address import check_url
 
+Asked = TypeVar("Asked", bound=Measurement)
 _JSON = "application/json"
 _MODEL_ID = re.compile(r"mdl_[0-9a-z]{26}")
 StatusFilter = Annotated[Status | None, Query(description="only those with this status", examples=["running"])]
@@ -137,6 +141,24 @@ def add(router: APIRouter, kind: str, item: type[Any], whole: type[Any]) -> None
         A key may have so many streams open (`limits.streams` of `/v1/me`); one more is answered 429.
         """
         return await events.events(request.app, state, principal.team, principal.key, kind, id, last)
+
+
+def ask(
+    state: State,
+    principal: Principal,
+    once: Once,
+    path: str,
+    body: Asked,
+    create: Callable[[State, Connection, Principal, Asked], RowMapping],
+) -> Response:
+    """Returns the answer to a POST that asks for a measurement, as `queue` does.
+
+    What is waited for, a name server and a built-in probe set, is waited for before there is a transaction.
+    """
+    if body.webhook_url is not None:
+        check_url(state.settings, body.webhook_url, "/webhook_url")
+    prepare(body.probe)
+    return queue(state, principal, once, path, lambda connection: create(state, connection, principal, body))
 
 
 def queue(

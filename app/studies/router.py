@@ -11,13 +11,11 @@ from app.api import etags
 from app.api.errors import document
 from app.api.once import DoOnce
 from app.api.state import AppState
-from app.probes.service import prepare
 from app.scoring import found, routes
 from app.studies import matrices, service
 from app.studies.results import MetricMatrix
 from app.studies.schemas import NewStudy, Study, StudyItem
 from app.teams.principal import Reader, Runner
-from app.webhooks.address import check_url
 
 router = APIRouter(prefix="/v1/studies", tags=["studies"])
 
@@ -30,11 +28,7 @@ router = APIRouter(prefix="/v1/studies", tags=["studies"])
 )
 def create(state: AppState, principal: Runner, once: DoOnce, body: NewStudy) -> Response:
     """Queues a study. What cannot be met as it is asked is refused here, and nothing is queued."""
-    if body.webhook_url is not None:
-        check_url(state.settings, body.webhook_url, "/webhook_url")
-    prepare(body.probe)
-    make = partial(service.create, state, principal=principal, body=body)
-    return routes.queue(state, principal, once, router.prefix, make)
+    return routes.ask(state, principal, once, router.prefix, body, service.create)
 
 
 routes.add(router, service.KIND, StudyItem, Study)

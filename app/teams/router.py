@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from fastapi import APIRouter, Query
 
 from app.api.names import Text
-from app.api.pages import Cursor, Limit, Page, page
+from app.api.pages import Cursor, Limit, Page, only, page
 from app.api.state import AppState
 from app.storage.tables import audit
 from app.teams.principal import Admin, Reader
@@ -48,9 +48,7 @@ def entries(
     ] = None,
 ) -> Page[Entry]:
     """What was made, changed and deleted in the team, newest first. This takes the role admin."""
-    query = sa.select(audit).where(audit.c.team_id == principal.team)
-    for column, wanted in ((audit.c.action, action), (audit.c.resource, resource), (audit.c.key_id, key)):
-        if wanted is not None:
-            query = query.where(column == wanted)
+    ours = sa.select(audit).where(audit.c.team_id == principal.team)
+    query = only(ours, {audit.c.action: action, audit.c.resource: resource, audit.c.key_id: key})
     with state.database.read() as connection:
         return page(connection, query, audit.c.id, limit, cursor, Entry.of)
