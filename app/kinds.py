@@ -18,6 +18,7 @@ from app.scoring.chores import chores as store_chores
 from app.scoring.settle import count, settle, told
 from app.settings import Settings
 from app.storage import Database
+from app.teams.retention import forget as forget_notes
 from app.trainings.retention import clear as clear_trainings
 from app.trainings.settle import settle as settle_training
 from app.uploads.retention import clear as clear_uploads
@@ -63,6 +64,7 @@ def chores(settings: Settings, database: Database) -> Callable[[Ledger], Sequenc
             *store_chores(settings),
             Chore("forget jobs", _HOUR, lambda: forget_jobs(database, kept)),
             Chore("forget answers", _HOUR, lambda: forget_answers(database)),
+            Chore("forget notes", _HOUR, lambda: forget_notes(database, settings.audit_days * _DAY)),
             Chore("forget uploads", _HOUR, lambda: forget_uploads(settings, database, kept)),
             Chore("forget previews", _HOUR, lambda: forget_previews(settings.data_dir, kept)),
             Chore("clear trainings", 60.0, lambda: clear_trainings(settings, database)),

@@ -76,7 +76,9 @@ class Settings(BaseSettings):
         "(`extract`) and so many scorings (`score`), of those that ask for a GPU as many again",
     )
     max_stored_mib: int = Field(20480, ge=1, description="MiB of uploads and of trained models that a team may keep")
-    rate_limit: str = Field("6000/minute", description="requests that a key may make, as COUNT/PERIOD")
+    rate_limit: str = Field(
+        "6000/minute", description="requests that a key may make of each API process, as COUNT/PERIOD"
+    )
     max_streams: int = Field(100, ge=1, description="streams of events that a key may have open at an API process")
     allow_private_webhooks: bool = Field(
         False, description="whether a webhook may go to a private, loopback or link-local address"
@@ -111,7 +113,11 @@ class Settings(BaseSettings):
     hub_endpoint: str | None = Field(None, description="the address of a mirror of the Hugging Face hub")
 
     # Operation
-    retention_days: float = Field(90.0, gt=0, description="days that finished jobs and their results are kept")
+    retention_days: float = Field(
+        90.0, gt=0, description="days that finished jobs, their results and webhook deliveries are kept"
+    )
+    history_days: float = Field(365.0, gt=0, description="days that a schedule's runs and their scores are kept")
+    audit_days: float = Field(730.0, gt=0, description="days that the audit is kept")
     store_mib: int = Field(
         51200, ge=1, description="MiB of activations that are kept; the least recently used go first"
     )

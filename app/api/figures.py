@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 from app.api.state import State
 from app.storage import Database
 from app.storage.counters import DESCRIPTIONS
-from app.storage.tables import counters, jobs, workers
+from app.storage.tables import counters, deliveries, jobs, workers
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -49,6 +49,7 @@ class _Shared(Collector):
         database = self._state.database
         with database.read() as connection:
             yield from _queues(database, connection)
+            yield _webhooks(connection)
             yield _workers(database, connection, self._state.settings.lease_seconds)
             yield from _counted(connection)
 
@@ -79,6 +80,12 @@ def _queues(database: Database, connection: sa.Connection) -> Iterator[Metric]:
         age.add_metric([queue], max(0.0, seconds))
     yield depth
     yield age
+
+
+def _webhooks(connection: sa.Connection) -> Metric:
+    asked = sa.select(sa.func.count()).select_from(deliveries).where(deliveries.c.state == "pending")
+    waiting = connection.execute(asked).scalar_one()
+    return GaugeMetricFamily("accord_webhooks_pending", "Webhooks that are still to be delivered.", value=waiting)
 
 
 def _workers(database: Database, connection: sa.Connection, lease: float) -> Metric:

@@ -18,6 +18,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 from app.api.state import AppState, State
 from app.problems import Problem
 from app.storage import Database
+from app.storage.purge import purge
 from app.storage.tables import idempotency
 
 KEPT_SECONDS = 24 * 3600.0
@@ -104,9 +105,7 @@ def _enter(database: Database) -> ReturningInsert[Any]:
 
 def forget(database: Database) -> int:
     """Deletes the answers that are too old to be given again; returns how many."""
-    with database.write() as connection:
-        old = idempotency.c.created_at < database.now() - KEPT_SECONDS
-        return len(connection.execute(idempotency.delete().where(old).returning(idempotency.c.key)).all())
+    return purge(database, idempotency, idempotency.c.created_at < database.now() - KEPT_SECONDS)
 
 
 def _response(made: Answer) -> Response:

@@ -26,7 +26,7 @@ from app.jobs.parts import Parts
 from app.jobs.results import spell
 from app.jobs.rows import QUEUED, Rows
 from app.storage import Database, new_id
-from app.storage.tables import LIVE_SQL, job_models, jobs, results, workers
+from app.storage.tables import OWN_LIVE_SQL, job_models, jobs, results, workers
 
 _MOST_PARKS = 16  # how often a job may find that a part is missing; a store that loses them would have it ask for ever
 
@@ -236,7 +236,7 @@ class Ledger:
         return row is not None
 
 
-_OWN = sa.select(jobs.c.id).where(sa.text(LIVE_SQL), jobs.c.content.is_(None), jobs.c.team_id == sa.bindparam("team"))
+_OWN = sa.select(jobs.c.id).where(sa.text(OWN_LIVE_SQL), jobs.c.team_id == sa.bindparam("team"))
 _LIVE = sa.select(sa.func.count()).select_from(_OWN.subquery())
 _FEW = sa.select(sa.func.count()).select_from(_OWN.limit(sa.bindparam("most", type_=sa.Integer)).subquery())
 _NAMES = job_models.insert()

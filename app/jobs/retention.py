@@ -33,8 +33,8 @@ def _forget_some(database: Database, seconds: float) -> int:
     with database.write() as connection:
         asked = (
             sa.select(jobs.c.id)
-            .where(jobs.c.finished_at < database.now() - seconds, jobs.c.state.not_in(LIVE), ~needed)
-            .order_by(jobs.c.id)
+            .where(jobs.c.finished_at < database.now() - seconds, ~needed)
+            .order_by(jobs.c.finished_at)
             .limit(_AT_ONCE)
             .with_for_update(skip_locked=True)  # another worker forgets those
         )

@@ -7,10 +7,16 @@ from collections.abc import Sequence
 from app.api.state import State
 from app.jobs import Chore, Ledger
 from app.schedules.firing import Firing
+from app.schedules.retention import forget
 from app.settings import Settings
 from app.storage import Database
+
+_DAY = 24 * 3600.0
 
 
 def chores(settings: Settings, database: Database, ledger: Ledger) -> Sequence[Chore]:
     """Returns them."""
-    return (Chore("run schedules", 1.0, Firing(State(settings, database, ledger)).run),)
+    return (
+        Chore("run schedules", 1.0, Firing(State(settings, database, ledger)).run),
+        Chore("forget runs", 3600.0, lambda: forget(database, settings.history_days * _DAY)),
+    )

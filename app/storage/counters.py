@@ -15,9 +15,11 @@ DESCRIPTIONS: dict[str, tuple[Literal["counter", "gauge"], str, tuple[str, ...]]
     "accord_jobs_ended": ("counter", "Jobs that have ended.", ("kind", "state")),
     "accord_stage_seconds": ("counter", "Seconds that workers spent in a stage.", ("kind", "stage")),
     "accord_stage_runs": ("counter", "Times that a stage was gone through.", ("kind", "stage")),
-    "accord_activations_found": ("counter", "Sides of comparisons answered from the store.", ()),
-    "accord_activations_made": ("counter", "Sides of comparisons that had to be extracted.", ()),
+    "accord_activations_found": ("counter", "Sides of what succeeded that the store answered.", ()),
+    "accord_activations_made": ("counter", "Sides of what succeeded that had to be extracted.", ()),
     "accord_forward_items": ("counter", "Items that went through a model.", ()),
+    "accord_webhook_attempts": ("counter", "Times that a webhook was sent or tried to be.", ()),
+    "accord_webhooks_ended": ("counter", "Webhooks that were delivered or given up.", ("state",)),
     "accord_device_peak_bytes": ("gauge", "Most memory that the last job on a device took.", ("device",)),
 }
 

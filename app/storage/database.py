@@ -113,6 +113,11 @@ class Database:
             return sa.func.accord_now(type_=sa.Float)
         return sa.cast(sa.func.extract("epoch", sa.func.clock_timestamp()), sa.Float)
 
+    def moment(self) -> float:
+        """Returns the seconds since 1970 by the database's clock."""
+        with self.read() as connection:
+            return float(connection.execute(sa.select(self.now())).scalar_one())
+
     def prepared(self, make: Callable[[Database], T]) -> T:
         """Returns a statement that is made once and executed often: to build one costs as much as to execute it."""
         known = self._prepared.get(make)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ulid import ULID
 
+_TIME, _CHANCE = 10, 16  # the characters of an id that say when it was made, and those that are drawn
 PREFIXES = {
     "team": "tea",
     "key": "key",
@@ -21,6 +22,15 @@ PREFIXES = {
     "worker": "wrk",
     "cluster": "clu",
 }
+
+
+def first_of(kind: str, seconds: float) -> str:
+    """Returns what every id of a kind that is made from a moment on sorts after, and every earlier one before.
+
+    >>> first_of("run", 0.0)
+    'run_00000000000000000000000000'
+    """
+    return f"{PREFIXES[kind]}_{str(ULID.from_timestamp(max(0.0, seconds))).lower()[:_TIME]}{'0' * _CHANCE}"
 
 
 def new_id(kind: str) -> str:

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, LargeBinary, String, Table, Text, text
 
 LIVE_SQL = "state IN ('queued', 'running', 'waiting')"  # a job that has not ended
+OWN_LIVE_SQL = f"content IS NULL AND {LIVE_SQL}"  # one that a team asked for
 METADATA = sa.MetaData(
     naming_convention={
         "ix": "ix_%(column_0_label)s",
@@ -59,6 +60,7 @@ audit = Table(
     Column("request_id", String(60)),
     Column("detail", sa.JSON),
     Index("ix_audit_team", "team_id", "id"),
+    Index("ix_audit_resource", "resource"),
 )
 
 idempotency = Table(
@@ -172,6 +174,8 @@ jobs = Table(
     Index("ix_jobs_state", "state", "team_id"),
     Index("ix_jobs_worker", "worker_id", "state"),
     Index("ix_jobs_retry", "retry_at"),
+    Index("ix_jobs_finished", "finished_at"),
+    Index("ix_jobs_live", "team_id", sqlite_where=text(OWN_LIVE_SQL), postgresql_where=text(OWN_LIVE_SQL)),
     Index(
         "uq_jobs_content",
         "content",

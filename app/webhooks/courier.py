@@ -16,8 +16,10 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy import RowMapping
 
-from app.storage import Database
+from app.storage import Database, counters
 from app.storage.database import is_outage
+from app.storage.ids import first_of
+from app.storage.purge import purge
 from app.storage.tables import deliveries, teams
 from app.webhooks.post import Letter, Outcome, Send
 from app.webhooks.signature import new_secret
@@ -164,12 +166,14 @@ class Courier:
             if row["attempts"] > MOST_ATTEMPTS:  # whoever took it last never came to say how it went
                 given_up = {"state": "given_up", "attempts": MOST_ATTEMPTS}
                 connection.execute(deliveries.update().where(deliveries.c.id == delivery).values(**given_up))
+                counters.add(connection, "accord_webhooks_ended", 1, state="given_up")
                 return None
             ours = teams.c.id == row["team_id"]
             connection.execute(
                 teams.update().where(ours, teams.c.webhook_secret.is_(None)).values(webhook_secret=new_secret())
             )
             secret = connection.execute(sa.select(teams.c.webhook_secret).where(ours)).scalar_one()
+            counters.add(connection, "accord_webhook_attempts", 1)
         return row, Letter(row["id"], row["url"], row["event"], row["body"], secret, int(row["now"]))
 
     def _note(self, row: RowMapping, outcome: Outcome) -> None:
@@ -183,7 +187,7 @@ class Courier:
                 values = {"state": "given_up", "last_error": outcome.error}
             else:
                 values = {"next_at": now + wait_seconds(attempts, self._chance()), "last_error": outcome.error}
-            connection.execute(
+            noted = connection.execute(
                 deliveries.update()
                 .where(
                     deliveries.c.id == row["id"],
@@ -191,15 +195,21 @@ class Courier:
                     deliveries.c.attempts == attempts,  # whoever took it after us has counted on
                 )
                 .values(**values)
-            )
+                .returning(deliveries.c.state)
+            ).scalar_one_or_none()
+            if noted in ("delivered", "given_up"):
+                counters.add(connection, "accord_webhooks_ended", 1, state=noted)
         _LOG.info("webhook", delivery=row["id"], webhook_event=row["event"], attempts=attempts, error=outcome.error)
 
 
 def forget(database: Database, seconds: float, now: Clock | None = None) -> int:
-    """Deletes deliveries that ended so long ago; returns how many."""
-    with database.write() as connection:
-        return connection.execute(
-            deliveries.delete().where(
-                deliveries.c.state != "pending", deliveries.c.created_at < (now or database.now)() - seconds
-            )
-        ).rowcount
+    """Deletes deliveries that are so old, and are done; returns how many."""
+    with database.read() as connection:
+        moment = connection.execute(sa.select((now or database.now)())).scalar_one() - seconds
+    return purge(
+        database,
+        deliveries,
+        deliveries.c.id < first_of("delivery", moment),
+        deliveries.c.created_at < moment,
+        deliveries.c.state != "pending",
+    )

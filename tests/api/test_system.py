@@ -41,6 +41,7 @@ def test_figures_count_requests_by_route(service: Service) -> None:
     text = service.client.get("/metrics").text
     assert 'accord_http_requests_total{method="GET",route="/healthz",status="200"} 1.0' in text
     assert "accord_workers 0.0" in text
+    assert "accord_webhooks_pending 0.0" in text
 
 
 def test_a_body_that_turns_out_too_long_is_said_to_be(service: Service) -> None:

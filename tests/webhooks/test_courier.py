@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.storage import Database
-from app.storage.tables import deliveries, teams
+from app.storage.tables import counters, deliveries, teams
 from app.teams import keys
 from app.webhooks import enqueue
 from app.webhooks.courier import LEASE_SECONDS, MOST_ATTEMPTS, Courier, forget, wait_seconds
@@ -272,6 +272,21 @@ def test_teams_take_turns_however_many_addresses_one_has(
         (other, "https://last.example/"),
         (team, "https://host1.example/"),
     ]
+
+
+def test_what_is_sent_and_how_it_ends_is_counted(database: Database, team: str, clock: Clock) -> None:
+    put(database, team, clock, count=3)
+    sent = Sent(Outcome(), Outcome("it said no", final=True), Outcome("it is away"))
+    for _ in range(3):
+        go(database, sent, clock)
+    with database.read() as connection:
+        asked = sa.select(counters.c.name, counters.c.labels, counters.c.value).order_by(counters.c.labels)
+        found = {(name, labels): value for name, labels, value in connection.execute(asked)}
+    assert found == {
+        ("accord_webhook_attempts", "{}"): 3,
+        ("accord_webhooks_ended", '{"state": "delivered"}'): 1,
+        ("accord_webhooks_ended", '{"state": "given_up"}'): 1,
+    }
 
 
 @pytest.mark.parametrize(("seconds", "left"), [(10.0, 1), (0.0, 0)])
