@@ -139,7 +139,10 @@ def _parts(url: str, pointer: str) -> tuple[str, int]:
         raise invalid(
             pointer, "the URL holds a user name or password; leave them out: the signature says who it is from"
         )
-    return parsed.raw_host.decode("ascii"), port or (443 if parsed.scheme == "https" else 80)
+    host = parsed.raw_host.decode("ascii")
+    if "%" in host or (port is not None and not 0 < port < 1 << 16):  # a space, an interface of this machine
+        raise invalid(pointer, f"the URL's host or port is none that the internet has; {wanted}")
+    return host, port or (443 if parsed.scheme == "https" else 80)
 
 
 def _soon(resolve: Resolve, host: str, port: int) -> Sequence[str]:
