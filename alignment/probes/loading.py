@@ -21,6 +21,7 @@ def load_probe(
     columns: Mapping[str, str] | None = None,
     name: str | None = None,
     datasets: Datasets | None = None,
+    cache: Path | None = None,
 ) -> ProbeSet:
     """Returns the probe set that `text` names.
 
@@ -31,6 +32,7 @@ def load_probe(
         name: what the set and every error call it, where that should not be `text` (a server hides its paths). A set
             of the hub is else called by its commit, too.
         datasets: where data sets of the hub come from; None is the Hugging Face hub.
+        cache: a folder for what a built-in set takes long to make; None makes it anew.
 
     Raises:
         UnknownNameError: if there is no built-in set of that name.
@@ -49,7 +51,7 @@ def load_probe(
     if scheme == "builtin":
         if columns:
             raise ProbeError(f"{name!r} is built in and has no columns to name; leave the column names out")
-        return load_builtin(rest, name)
+        return load_builtin(rest, name, cache)
     path = Path(text)
     try:
         found = bool(text) and path.exists()

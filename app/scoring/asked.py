@@ -72,8 +72,8 @@ def items_of(payload: Mapping[str, Any], name: str, settings: Mapping[str, Any])
         HubUnreachableError: if it is of the hub, not here yet, and the hub cannot be reached.
     """
     probe = payload["probe"]
-    datasets = datasets_of(settings)
-    whole = load_probe(probe["reference"], columns=probe["columns"] or None, name=name, datasets=datasets)
+    columns, datasets, cache = probe["columns"] or None, datasets_of(settings), cache_of(settings) / "probes"
+    whole = load_probe(probe["reference"], columns=columns, name=name, datasets=datasets, cache=cache)
     if whole.sha256 != probe["sha256"]:
         raise ProbeError(f"probe set {name!r} holds other items than when it was registered; register it anew")
     return Items(whole, whole.sample(payload["samples"], payload["seed"]))

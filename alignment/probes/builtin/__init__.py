@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from alignment.errors import UnknownNameError
 from alignment.probes.builtin import emoji, language_reference
 from alignment.probes.builtin.entry import Builtin
@@ -36,8 +38,10 @@ def builtin_probes() -> tuple[Builtin, ...]:
     return _TABLE
 
 
-def load_builtin(name: str, called: str) -> ProbeSet:
+def load_builtin(name: str, called: str, cache: Path | None = None) -> ProbeSet:
     """Returns the built-in probe set `name`; errors and the set itself call it `called`.
+
+    What takes long to make is kept in the folder `cache`, if there is one.
 
     Raises:
         UnknownNameError: if there is none of that name.
@@ -45,5 +49,5 @@ def load_builtin(name: str, called: str) -> ProbeSet:
     """
     for probe in _TABLE:
         if probe.name == name:
-            return probe.load(called)
+            return probe.load(called, cache)
     raise UnknownNameError("probe set", name, [probe.name for probe in _TABLE])

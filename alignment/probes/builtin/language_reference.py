@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from alignment.errors import ProbeError
 from alignment.probes.probe_set import ProbeSet
@@ -23,7 +24,7 @@ _BROKEN_WORD = re.compile(r"(?<=\w)-\n\s*(?!(?:or|and)\b)")  # "built-" at the e
 _ABBREVIATED = re.compile(r"\b(e\.g|i\.e|etc|vs|cf)\.$")  # not where a sentence ends
 
 
-def load(name: str) -> ProbeSet:
+def load(name: str, cache: Path | None = None) -> ProbeSet:
     """Returns each sentence of 8 to 40 words once, topics in sorted order; an id is topic and number (`booleans-3`).
 
     Raises:
