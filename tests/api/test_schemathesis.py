@@ -8,6 +8,7 @@ from pathlib import Path
 from app.client import Client
 from app.client.local import LocalService
 from app.teams import keys
+from tests.hub import HubServer
 from tests.small import register
 
 EXAMPLES = 12  # an operation; `python -m tests.api.test_schemathesis 200` asks for more
@@ -16,10 +17,13 @@ EXAMPLES = 12  # an operation; `python -m tests.api.test_schemathesis 200` asks 
 def ask(folder: Path, database: str, examples: int) -> subprocess.CompletedProcess[str]:
     key = keys.generate()
     (folder / "key").write_text(key)
+    hub = HubServer()
+    hub.dataset("org/captions").push({"data/test-00000-of-00001.jsonl": b'{"caption": "a cat"}\n'})
     settings = {
         "ACCORD_DATABASE_URL": database,
         "ACCORD_RATE_LIMIT": "1000000/minute",
         "ACCORD_BOOTSTRAP_KEY_FILE": str(folder / "key"),
+        "ACCORD_HUB_ENDPOINT": hub.url,
     }
     with LocalService.start(folder, settings) as service:
         with Client(service.url, key) as client:  # what the document's examples name
