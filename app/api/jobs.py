@@ -39,7 +39,7 @@ class Progress(BaseModel):
 
     stage: str = Field(
         description="what is being done: `extract_a`, `extract_b` (a study: `extract_1`, …), `score`, `calibrate`, "
-        "`predict`, `store`",
+        "`predict`, `train`, `store`",
         examples=["extract_a"],
     )
     done: int = Field(description="how much of the stage is done", examples=[3])
