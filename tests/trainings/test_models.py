@@ -244,3 +244,18 @@ def test_a_team_that_may_keep_nothing_more_trains_nothing(gym: Gym) -> None:
         connection.execute(models.update().values(bytes=20480 << 20))
     answer = gym.ask(seed=9)
     assert (answer.status_code, "may keep" in answer.json()["detail"]) == (413, True)
+
+
+def test_towers_of_two_modalities_are_registered_and_compared_on_a_built_in_set(gym: Gym) -> None:
+    found = gym.train(recipe="transformer", steps=1)
+    assert found["error"] is None
+    a, b = (gym.model(found["result"]["models"][member]) for member in "ab")
+    assert (a["modality"], b["modality"]) == ("image", "text")
+    assert [layer["name"] for layer in a["layers"]] == found["result"]["alignment"]["layers_a"]
+    assert found["result"]["probe"] == "builtin:emoji"
+    answer = gym.service.client.get(f"{PATH}/{found['id']}/probe")
+    assert (answer.status_code, "'builtin:emoji'" in answer.json()["detail"]) == (404, True)
+    body = {"model_a": a["id"], "model_b": b["id"], "probe": "builtin:emoji", "metrics": ["cka"], "samples": 40}
+    answer = gym.service.client.post("/v1/comparisons", json=body)
+    gym.service.work_off()
+    assert gym.service.client.get(answer.headers["Location"]).json()["error"] is None
