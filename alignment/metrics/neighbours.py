@@ -68,7 +68,8 @@ class NeighbourPairing(Pairing):
         held = ahead.those(mine > 0, ahead=self.ahead)
         counts = torch.zeros(items, self.b.member.shape[1], dtype=torch.float64, device=item.device)
         # whole numbers: the order in which they are added changes nothing
-        return counts.index_add_(0, item[held], mine[held].unsqueeze(1) * self.b.member[hits.theirs[held]])
+        theirs = self.b.member[hits.theirs[held]]
+        return counts.index_add_(0, item[held], mine.unsqueeze(1) * theirs if self.ahead else theirs)
 
 
 class MutualKnn(NeighbourPairing, InfluencePairing):

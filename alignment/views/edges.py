@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int
@@ -27,7 +28,6 @@ class Edges:
             and of the next two, is that of an edge that no layer has.
         product: `[edges + 1, layers]`, the inner product, float64; 0 where the layer does not have the edge.
         member: `[edges + 1, layers]`, 1.0 where the layer has the edge, float64.
-        reverse: where (j, i) is; the last row if no layer has it.
     """
 
     n: int
@@ -38,7 +38,6 @@ class Edges:
     rank: Int[Tensor, "edges+1 layers"]
     product: Float[Tensor, "edges+1 layers"]
     member: Float[Tensor, "edges+1 layers"]
-    reverse: Int[Tensor, " edges"]
 
     @classmethod
     def of(cls, neighbours: Int[Tensor, "layers n k"], products: Float[Tensor, "layers n k"]) -> Edges:
@@ -55,8 +54,12 @@ class Edges:
         product[at] = products.flatten()
         member = (rank >= 0).double().view(shape)
         item, other = keys // n, keys % n
-        reverse = place_of(other * n + item, keys)
-        return cls(n, k, keys, item, other, rank.view(shape), product.view(shape), member, reverse)
+        return cls(n, k, keys, item, other, rank.view(shape), product.view(shape), member)
+
+    @cached_property
+    def reverse(self) -> Int[Tensor, " edges"]:
+        """Where (j, i) is; the last row if no layer has it."""
+        return place_of(self.other * self.n + self.item, self.keys)
 
     def __len__(self) -> int:
         return len(self.keys)

@@ -162,7 +162,7 @@ def test_a_table_with_nothing_in_it_and_with_no_null_is_drawn(accord: Accord) ->
 
 
 def test_compare_reads_models_from_files_and_warns_on_stderr(accord: Accord) -> None:
-    answer = accord("compare features:x.npz features:x.npz --probe texts.txt --json --permutations 9 --layers a=-1")
+    answer = accord("compare features:x.npz features:x.npz --probe texts.txt --json --permutations 19 --layers a=-1")
     result = json.loads(answer.out)
     assert result["layers_a"] == ["layer.10"]
     assert result["metrics"][0]["grid"][0][1] == 1.0

@@ -139,13 +139,13 @@ def test_provenance_carries_the_request_with_every_default(texts: str) -> None:
 
 def test_every_choice_shows_in_provenance(texts: str) -> None:
     scoring = Scoring(
-        parse_metrics(["cka:kernel=rbf"]), (("layer.0",), "last"), seed=5, device="cpu", calibration=Calibration(7, 0)
+        parse_metrics(["cka:kernel=rbf"]), (("layer.0",), "last"), seed=5, device="cpu", calibration=Calibration(19, 0)
     )
     request = compare(asked(texts, scoring=scoring, samples=12)).to_dict()["provenance"]["request"]
     assert request["metrics"] == [{"name": "cka", "params": {"kernel": "rbf", "bandwidth": 1.0}}]
     assert request["layers"] == {"a": ["layer.0"], "b": "last"}
     assert (request["seed"], request["samples"], request["device"]) == (5, 12, "cpu")
-    assert request["calibration"] == {"permutations": 7, "resamples": 0, "level": 0.95}
+    assert request["calibration"] == {"permutations": 19, "resamples": 0, "level": 0.95}
 
 
 def test_too_few_items_to_draw_is_a_warning_and_too_few_to_score_a_refusal(texts: str, loaded: list[str]) -> None:

@@ -29,7 +29,7 @@ def report(noise: Callable[..., np.ndarray]) -> AlignmentReport:
     x = torch.from_numpy(noise(0))
     a = Activations(("l0", "l1"), (x, torch.ones(40, 6)), None, Origin("fake:a", "f" * 64))
     b = Activations(("l0", "l1", "l2"), (x, x.square(), torch.from_numpy(noise(1))), None, Origin("fake:b", "e" * 64))
-    return score(a, b, Scoring(parse_metrics(["mutual_knn", "cka:kernel=rbf"]), calibration=Calibration(9, 0)))
+    return score(a, b, Scoring(parse_metrics(["mutual_knn", "cka:kernel=rbf"]), calibration=Calibration(19, 0)))
 
 
 def leaves(value: Any) -> list[Any]:
@@ -83,7 +83,7 @@ def test_a_key_tells_one_choice_of_parameters_from_another(report: AlignmentRepo
 
 def test_nothing_defined_is_no_best(noise: Callable[..., np.ndarray]) -> None:
     flat = Activations(("l0",), (torch.ones(40, 2),), None, Origin("fake:flat", "0"))
-    result = score(flat, flat, Scoring(calibration=Calibration(5, 0))).to_dict()
+    result = score(flat, flat, Scoring(calibration=Calibration(19, 0))).to_dict()
     assert result["metrics"][0]["best"] is None
     assert result["metrics"][0]["grid"] == [[None]]
     assert {warning["side"] for warning in result["warnings"]} == {"a", "b"}
