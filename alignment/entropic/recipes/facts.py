@@ -55,7 +55,9 @@ MLP = RecipeFacts(
     "classes, by Adam. Alignment, on held-out items, stands beside mutual nearest neighbours, the outputs' own "
     "alignment, and the task.",
     evidence="No theorem covers it. Entropic training aligns more than plain training does, on a teacher with label "
-    "noise; weight decay alone is the simpler way to the same and goes further.",
+    "noise; weight decay alone is the simpler way to the same and goes further. On digits, at the same decay, it adds "
+    "nearest neighbours in common; a larger decay alone aligns more, at a cost to the task. Finite differences, "
+    "descent on few rows, rebalancing and a third hidden layer did not change that on the teacher.",
     data=("teacher", "digits"),
     rows=True,
     views=("identity", "linear", "projection", "rotation", "noise"),
@@ -68,7 +70,9 @@ TRANSFORMER = RecipeFacts(
     summary="Two small transformers, from scratch: one sees pictures of emoji, the other reads their names, and each "
     "learns from that alone which of eight groups an emoji belongs to. With the same view for both they are two towers "
     "of one modality.",
-    evidence="No theorem covers it.",
+    evidence="No theorem covers it, and it is a negative: over six seeds the entropy did not align the two towers "
+    "beyond plain training or weight decay, and lost 0.04 of the accuracy. What they share, a little above chance, plain "
+    "training finds as well.",
     data=("emoji",),
     rows=False,
     views=("identity", "modality", "rotation", "noise"),
