@@ -1,11 +1,11 @@
 """Does the entropy bring a pretrained model nearer another? MiniLM-L3 fine-tuned, MiniLM-L6 untouched beside it.
 
     .venv/bin/python -m tests.benchmarks.finetuning --jobs 2    # seeds 10 to 14: about ten minutes of one core
-    .venv/bin/python -m tests.benchmarks.finetuning --tune      # how the strength and the decay were chosen
+    .venv/bin/python -m tests.benchmarks.finetuning --tune      # how the strength was chosen
 
 All arms have the same seed, items, batches and number of steps. Scores are those of the last layers on held-out
 sentences, calibrated against shuffled ones, with what `accord compare` does to activations by default; intervals are
-paired, 95%, by Student's t. The strength and the decay were tuned on seeds of their own (100, 101).
+paired, 95%, by Student's t. The strength was chosen on seeds of its own (100, 101), as the largest that still learns.
 
 Fine-tuning takes a model away from the other, and whatever slows learning down keeps it nearer. So the last row
 compares at the same task: with plain fine-tuning stopped where its held-out loss is that at which the entropic run
