@@ -23,7 +23,7 @@ from torch import Tensor
 
 from alignment.activations import Activations, Layers, Origin, select_layers
 from alignment.extraction.key import Key
-from alignment.models import Layer
+from alignment.models import Layer, Pooling
 
 MANIFEST = "manifest.json"
 _FORMAT = 1
@@ -42,11 +42,13 @@ class Facts:
         model_layers: every layer of the model, kept or not.
         dtype: what the model computed in (`float32`).
         device: where it ran (`cuda:0`).
+        poolings: how the model's positions may be pooled; empty where that was not written down.
     """
 
     model_layers: tuple[Layer, ...]
     dtype: str
     device: str
+    poolings: tuple[Pooling, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,8 @@ class Entry:
     def facts(self) -> Facts:
         """What is known of it beside the numbers."""
         layers = tuple(Layer(row["name"], row["width"]) for row in self.manifest["model_layers"])
-        return Facts(layers, self.manifest["dtype"], self.manifest["device"])
+        poolings = tuple(self.manifest.get("poolings", ()))
+        return Facts(layers, self.manifest["dtype"], self.manifest["device"], poolings)
 
     @property
     def origin(self) -> Origin:

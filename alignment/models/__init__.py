@@ -7,6 +7,7 @@ from alignment.models.fake import FakeEncoder
 from alignment.models.hub import FakeHub, Hub, HuggingFaceHub
 from alignment.models.identity import Identity, identify
 from alignment.models.load import load_encoder, resolve
+from alignment.models.outline import Outline, outline
 from alignment.models.own import OwnNetwork, open_own, own_files
 from alignment.models.tower import TowerConfig, TowerNetwork
 from alignment.models.towers import letters, pixels
@@ -25,6 +26,7 @@ __all__ = [
     "Identity",
     "Layer",
     "Modality",
+    "Outline",
     "OwnNetwork",
     "Pooling",
     "TowerConfig",
@@ -36,6 +38,7 @@ __all__ = [
     "load_encoder",
     "open_dense",
     "open_own",
+    "outline",
     "own_files",
     "pixels",
     "resolve",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from alignment.errors import UnknownNameError
 from alignment.models import efficientnet_lite, minilm_l3, minilm_l6
-from alignment.models.encoder import Encoder, Modality
+from alignment.models.encoder import POOLINGS, Encoder, Layer, Modality, Pooling
 from alignment.models.placement import Placement
 
 
@@ -22,6 +22,8 @@ class BuiltinModel:
         modality: what it encodes.
         licence: of its weights (SPDX).
         package: what carries it.
+        poolings: how its positions may be pooled.
+        layers: its layers, from input to output.
         files: finds the installed files that decide what it computes.
         load: makes the encoder, given where to run it and the cache folder.
     """
@@ -31,8 +33,19 @@ class BuiltinModel:
     modality: Modality
     licence: str
     package: str
+    poolings: tuple[Pooling, ...]
+    layers: tuple[Layer, ...]
     files: Callable[[], Sequence[Path]]
     load: Callable[[Placement, Path | None], Encoder]
+
+
+def _minilm(depth: int) -> tuple[Layer, ...]:
+    return tuple(Layer(name, 384) for name in ("embeddings", *(f"layer.{i}" for i in range(depth))))
+
+
+def _lite(blocks: tuple[tuple[int, int], ...]) -> tuple[Layer, ...]:
+    widths = [width for count, width in blocks for _ in range(count)]
+    return (Layer("stem", 32), *(Layer(f"block.{i}", width) for i, width in enumerate(widths)), Layer("head", 1280))
 
 
 _BUILTIN = (
@@ -42,6 +55,8 @@ _BUILTIN = (
         "text",
         "Apache-2.0",
         minilm_l6.PACKAGE,
+        POOLINGS,
+        _minilm(6),
         lambda: sorted(minilm_l6.model_folder().glob("*.*")),
         lambda place, _: minilm_l6.load_minilm_l6(place),
     ),
@@ -51,6 +66,8 @@ _BUILTIN = (
         "text",
         "Apache-2.0",
         minilm_l3.PACKAGE,
+        POOLINGS,
+        _minilm(3),
         minilm_l3.files,
         minilm_l3.load_minilm_l3,
     ),
@@ -61,6 +78,8 @@ _BUILTIN = (
             "image",
             "Apache-2.0",
             lite.package,
+            ("mean", "max"),
+            _lite(lite.blocks),
             lambda lite=lite: [efficientnet_lite.weights_file(lite)],  # type: ignore[misc]
             lambda place, cache, lite=lite: efficientnet_lite.load_lite(lite, place, cache),  # type: ignore[misc]
         )

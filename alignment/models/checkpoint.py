@@ -77,6 +77,16 @@ class Checkpoint:
                 for name in handle.keys():  # noqa: SIM118 - a handle is no mapping
                     yield name, handle.get_tensor(name)
 
+    def names(self) -> Iterator[str]:
+        """Yields the name of each stored tensor; none is read.
+
+        Raises:
+            ModelError: if a file is not safetensors.
+        """
+        for file in self.files:
+            with _opened(file, self.reference) as handle:
+                yield from handle.keys()
+
     def dtype(self) -> torch.dtype:
         """Returns the floating dtype that most of the weights are stored in; float32 if none is floating."""
         sizes: Counter[torch.dtype] = Counter()

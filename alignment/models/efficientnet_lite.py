@@ -36,6 +36,7 @@ class LiteModel:
         file: the `.pth` in that package.
         file_sha256: of the bytes of that file: it is unpickled only if they are these.
         digest: `weights_digest` of its weights.
+        blocks: how many blocks it has of each width, from input to output.
     """
 
     name: str
@@ -44,6 +45,7 @@ class LiteModel:
     file: str
     file_sha256: str
     digest: str
+    blocks: tuple[tuple[int, int], ...]
 
 
 LITE0 = LiteModel(
@@ -53,6 +55,7 @@ LITE0 = LiteModel(
     "efficientnet-lite0-57934424.pth",
     "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
     "b64ca235fab12f020831b38ad501efa5acb65d64cec0e98ef13bad931120c1dd",
+    ((1, 16), (2, 24), (2, 40), (3, 80), (3, 112), (4, 192), (1, 320)),
 )
 LITE1 = LiteModel(
     "efficientnet-lite1",
@@ -61,6 +64,7 @@ LITE1 = LiteModel(
     "efficientnet-lite1-77cc7160.pth",
     "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
     "2752767bfe658a95817256025aca911119f356a2585288fbbcfc0c0ccaca8175",
+    ((1, 16), (3, 24), (3, 40), (4, 80), (4, 112), (5, 192), (1, 320)),
 )
 CODE = "efficientnet-lite-pytorch"
 

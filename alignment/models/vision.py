@@ -17,7 +17,8 @@ from alignment.models.pretrained import depth_names, first_line, load_pretrained
 
 PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
 # Parameters of shape [1, tokens, width] that are set before the patches.
-_PREFIXES = ("cls_token", "distillation_token", "register_tokens")
+CLASS_PARAMETER = "cls_token"
+_PREFIXES = (CLASS_PARAMETER, "distillation_token", "register_tokens")
 
 
 def load_vision(checkpoint: Checkpoint, config: Any, cls: Any, place: Placement) -> ImageEncoder:
@@ -56,7 +57,7 @@ def load_vision(checkpoint: Checkpoint, config: Any, cls: Any, place: Placement)
         states=states,
         name=names,
         prefix=sum(p.shape[1] for p in prefixes.values()),
-        has_class_token="cls_token" in prefixes,
+        has_class_token=CLASS_PARAMETER in prefixes,
         fingerprint=fingerprint(weights_digest(checkpoint.tensors()), checkpoint.facts(*PROCESSOR_FILES)),
         device=torch.device(place.device),
         dtype=dtype,

@@ -10,9 +10,9 @@ from typing import Any
 
 from alignment.activations.header import read_header
 from alignment.errors import RequestError
+from alignment.models import Outline, outline
 from alignment.models.builtin import builtin_model
 from alignment.models.checkpoint import Checkpoint
-from alignment.models.pretrained import family
 from alignment.references import ModelRef
 from app.api.state import State
 from app.models.schemas import (
@@ -40,6 +40,7 @@ class Known:
         reference: what `alignment` calls it; may hold a path of the server.
         modality: what it takes.
         layers: `{name, width}` each.
+        poolings: how its positions may be pooled.
         parameters: how many weights it has.
         fingerprint: sha256 of its weights and preprocessing.
         bytes: of the files that are kept for it.
@@ -49,6 +50,7 @@ class Known:
     reference: str
     modality: str | None = None
     layers: Sequence[Mapping[str, Any]] | None = None
+    poolings: Sequence[str] | None = None
     parameters: int | None = None
     fingerprint: str | None = None
     bytes: int = 0
@@ -67,9 +69,11 @@ def know(state: State, principal: Principal, new: NewModel) -> Known:
     match source:
         case BuiltinModel():
             try:
-                return Known(shown, f"builtin:{source.id}", builtin_model(source.id).modality)
+                found = builtin_model(source.id)
             except RequestError as error:
                 raise invalid("/source/id", str(error)) from error
+            layers = [vars(layer) for layer in found.layers]
+            return Known(shown, f"builtin:{source.id}", found.modality, layers, found.poolings)
         case HuggingFaceModel():
             return Known(shown, _hub("hf", source.id, source.revision))
         case TimmModel():
@@ -78,11 +82,14 @@ def know(state: State, principal: Principal, new: NewModel) -> Known:
             root, folder = _beneath(state.settings.model_roots, source.path)
             if new.shared:  # other teams need not know where the server's folders are
                 shown["path"] = os.path.relpath(folder, root)
-            return Known(shown, f"path:{folder}", _modality(root, folder, source.path))
+            outlined = _outline(root, folder, source.path)
+            return Known(shown, f"path:{folder}", outlined.modality, poolings=outlined.poolings)
         case TrainingModel():
             with state.database.read() as connection:
                 made = made_by(state.database, connection, principal, source.id, source.member, "/source/id")
-            facts = {name: made[name] for name in ("modality", "layers", "parameters", "fingerprint", "bytes")}
+            facts = {
+                name: made[name] for name in ("modality", "layers", "poolings", "parameters", "fingerprint", "bytes")
+            }
             return Known(shown, made["reference"], **facts)
         case FeaturesModel():
             with state.database.read() as connection:
@@ -141,7 +148,7 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def _modality(root: Path, folder: Path, shown: str) -> str:
+def _outline(root: Path, folder: Path, shown: str) -> Outline:
     """Returns what the model in a folder takes, having run nothing of it."""
     try:
         for entry in folder.iterdir():
@@ -150,8 +157,7 @@ def _modality(root: Path, folder: Path, shown: str) -> str:
                     "/source/path",
                     f"{entry.name!r} in {shown!r} is a link that leads out of the model root; copy it there",
                 )
-        checkpoint = Checkpoint.open(folder, shown)
-        return "image" if "architecture" in checkpoint.config else family(checkpoint)[0]
+        return outline(Checkpoint.open(folder, shown))
     except RequestError as error:
         raise invalid("/source/path", str(error).replace(str(folder), shown)) from error
     except (OSError, RuntimeError) as error:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 from sqlalchemy import RowMapping
 
-from alignment.models import builtin_models
+from alignment.models import Pooling, builtin_models
 from app.api.body import Body
 from app.api.names import NAME_RULE, Name
 from app.api.times import moment
@@ -114,6 +114,10 @@ class Model(BaseModel):
     layers: list[ModelLayer] | None = Field(
         description="its layers, from input to output; null until the first job has loaded the model",
         examples=[[{"name": "embeddings", "width": 384}]],
+    )
+    poolings: list[Pooling] | None = Field(
+        description="how its positions may be pooled; null for activations, and where only the first job finds out",
+        examples=[["mean", "last", "cls", "max"]],
     )
     parameters: int | None = Field(
         description="how many weights it has; null for activations, and until the first job has loaded the model",

@@ -45,6 +45,7 @@ def register(state: State, connection: Connection, principal: Principal, new: Ne
         "reference": known.reference,
         "modality": known.modality,
         "layers": known.layers,
+        "poolings": known.poolings,
         "parameters": known.parameters,
         "fingerprint": known.fingerprint,
         "bytes": known.bytes,
@@ -89,6 +90,8 @@ def _builtin(connection: Connection, principal: Principal, text: str, pointer: s
         "source": {"type": "builtin", "id": builtin.name},
         "reference": text,
         "modality": builtin.modality,
+        "layers": [vars(layer) for layer in builtin.layers],
+        "poolings": list(builtin.poolings),
     }
     return MODELS.unstored(connection, principal, values)
 
@@ -101,6 +104,7 @@ def fill(
     layers: Sequence[Mapping[str, Any]],
     parameters: int | None,
     fingerprint: str,
+    poolings: Sequence[str] | None = None,
 ) -> None:
     """Keeps what a job found a model to be; of a hub model without a revision, what it is by now.
 
@@ -111,6 +115,14 @@ def fill(
         layers: all its layers, `{name, width}` each, from input to output.
         parameters: how many weights it has; None for activations.
         fingerprint: sha256 of its weights and preprocessing, or of the activations.
+        poolings: how its positions may be pooled; None leaves what is known of that.
     """
-    facts = {"modality": modality, "layers": layers, "parameters": parameters, "fingerprint": fingerprint}
+    facts: dict[str, Any] = {
+        "modality": modality,
+        "layers": layers,
+        "parameters": parameters,
+        "fingerprint": fingerprint,
+    }
+    if poolings is not None:
+        facts["poolings"] = poolings
     connection.execute(models.update().where(models.c.id == model_id).values(**facts))

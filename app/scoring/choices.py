@@ -10,7 +10,7 @@ from sqlalchemy import Connection, RowMapping
 from alignment.activations import Layers, select_layers
 from alignment.errors import RequestError
 from alignment.metrics import METRICS, MetricChoice, parse_metrics
-from alignment.models import Pooling
+from alignment.models import POOLINGS, Pooling
 from app.api.errors import pointer
 from app.api.state import State
 from app.jobs.devices import gpu_to_come
@@ -128,8 +128,11 @@ def check_model(
             select_layers([layer["name"] for layer in known], layers)
         except RequestError as error:
             raise invalid(at[1], f"{model['name']}: {error}") from None
-    if modality == "image" and pooling == "last":
-        raise invalid(at[2], f"the model {model['name']!r} takes images, which have no last position; take mean or max")
+    able = model["poolings"]
+    if able is None and modality == "image":
+        able = [name for name in POOLINGS if name != "last"]  # no image has a last position
+    if able is not None and pooling not in able:
+        raise invalid(at[2], f"the model {model['name']!r} cannot pool by {pooling!r}; it can by {', '.join(able)}")
 
 
 def check_device(connection: Connection, device: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from alignment.activations import Activations, Layers
 from alignment.comparison import Scoring
-from alignment.extraction import ActivationStore, Key, from_file
+from alignment.extraction import ActivationStore, Facts, Key, from_file
 from alignment.models import Hub, identify
 from alignment.probes import Draw
 from alignment.references import ModelRef
@@ -50,7 +50,7 @@ class Answer:
     Attributes:
         activations: of the drawn items, just the layers wanted.
         facts: what provenance says of the side.
-        model: what the model's row is to say: `modality`, `layers`, `parameters`, `fingerprint`.
+        model: what the model's row is to say: `modality`, `layers`, `poolings`, `parameters`, `fingerprint`.
     """
 
     activations: Activations
@@ -131,7 +131,7 @@ def _answer(
     if ref.scheme == "features":
         read = from_file(ref.name, draw, draw.whole)
         widths = [{"name": name, "width": value.shape[1]} for name, value in zip(read.layers, read.values, strict=True)]
-        return _told(side, read.select(layers), shown(str(ref), side["name"]), widths, None, None)
+        return _told(side, read.select(layers), shown(str(ref), side["name"]), widths, None)
     identity = identify(ref, hub, store.digests)
     asked = {"layers": layers, "pooling": side["pooling"], "dtype": payload["dtype"], "device": payload["device"]}
     key = Key.of(identity.content, draw, side=view, **asked)  # type: ignore[arg-type]  # checked at the door
@@ -150,7 +150,7 @@ def _answer(
         return Part(KIND, key.name, role, queue_of("extract", payload["device"]), needed)
     facts = entry.facts
     widths = [{"name": layer.name, "width": layer.width} for layer in facts.model_layers]
-    return _told(side, found, shown(str(identity.ref), side["name"]), widths, facts.dtype, facts.device)
+    return _told(side, found, shown(str(identity.ref), side["name"]), widths, facts)
 
 
 def _told(
@@ -158,14 +158,15 @@ def _told(
     found: Activations,
     reference: str,
     widths: list[dict[str, Any]],
-    dtype: str | None,
-    device: str | None,
+    entry: Facts | None,
 ) -> Answer:
     origin = replace(found.origin, reference=reference)
-    facts = {"id": side["id"], "name": side["name"], **vars(origin), "dtype": dtype, "device": device}
+    place = {"dtype": entry.dtype if entry else None, "device": entry.device if entry else None}
+    facts = {"id": side["id"], "name": side["name"], **vars(origin), **place}
     model = {
         "modality": origin.modality,
         "layers": widths,
+        "poolings": list(entry.poolings) or None if entry else None,
         "parameters": origin.parameters,
         "fingerprint": origin.fingerprint,
     }

@@ -65,7 +65,8 @@ def extract(payload: Mapping[str, Any], context: Context) -> Done:
         raise WorkError(f"{shown(str(identity.ref), MODEL)} changed while it was read; ask again when it is written")
     assert source.encoder is not None  # noqa: S101 - only a file of activations has none
     found = replace(found, origin=replace(found.origin, reference=shown(found.origin.reference, MODEL)))
-    facts = Facts(source.encoder.layers, str(source.dtype), str(source.encoder.device))
+    encoder = source.encoder
+    facts = Facts(encoder.layers, str(source.dtype), str(encoder.device), encoder.poolings)
     store.write(key, found, facts)
     widths = [{"name": name, "width": value.shape[1]} for name, value in zip(found.layers, found.values, strict=True)]
     return _done(key, widths, vars(found.origin), stages, forward_items=len(found))

@@ -99,6 +99,7 @@ models = Table(
     Column("reference", Text, nullable=False),  # what `alignment` calls it; holds a server's path for uploads
     Column("modality", String(10)),
     Column("layers", sa.JSON),  # [{name, width}]
+    Column("poolings", sa.JSON),  # how its positions may be pooled; null where that is not known yet
     Column("parameters", sa.BigInteger),
     Column("fingerprint", String(64)),
     Column("bytes", sa.BigInteger, nullable=False, server_default="0"),  # of the files that are kept for it alone

@@ -67,6 +67,7 @@ def _facts(folder: Path) -> dict[str, Any]:
         "reference": f"path:{folder}",
         "modality": encoder.modality,
         "layers": [{"name": layer.name, "width": layer.width} for layer in encoder.layers],
+        "poolings": list(encoder.poolings),
         "parameters": encoder.parameters,
         "fingerprint": encoder.fingerprint,
         "bytes": sum(file.stat().st_size for file in folder.iterdir()),

@@ -185,10 +185,19 @@ def test_what_is_known_of_a_model_is_held_against_the_request(
     for layers, said in ((["heat"], "did you mean 'head'?"), ([2], "0 to 1"), (["stem", 0], "none twice")):
         (error,) = _refused(service, {**asked, "layers": {"a": layers}})["errors"]
         assert (error["pointer"], said in error["message"]) == ("/layers/a", True)
+    for asked_layers, said in ((["layer.5"], "did you mean"), ([4], "0 to 3")):
+        layers = {"b": asked_layers}
+        (error,) = _refused(service, {**body, "model_b": "builtin:minilm-l3", "layers": layers})["errors"]
+        assert (error["pointer"], said in error["message"]) == ("/layers/b", True)
+    register("causal", modality="text", poolings=["mean", "last", "max"])
+    (error,) = _refused(service, {**body, "model_b": "causal", "pooling": {"b": "cls"}})["errors"]
+    assert error["pointer"] == "/pooling/b"
+    assert "cannot pool by 'cls'; it can by mean, last, max" in error["message"]
     (error,) = _refused(service, {**body, "model_b": "eye"})["errors"]
     assert error["pointer"] == "/model_b"
     assert "takes image and the probe set 'texts' holds text" in error["message"]
     assert service.client.post(PATH, json={**asked, "layers": {"a": ["head", 0]}}).status_code == 202
+    assert service.client.post(PATH, json={**body, "model_b": "causal", "pooling": "last"}).status_code == 202
 
 
 def test_a_gpu_is_waited_for_where_no_worker_is_there_to_tell(service: Service, body: Body) -> None:

@@ -41,7 +41,9 @@ def test_a_builtin_is_registered_in_one_call(service: Service) -> None:
         "team": "default",
         "modality": "text",
     }
-    assert made["layers"] is made["parameters"] is made["fingerprint"] is None
+    assert made["parameters"] is made["fingerprint"] is None
+    assert [layer["name"] for layer in made["layers"]] == ["embeddings", *(f"layer.{i}" for i in range(6))]
+    assert made["poolings"] == ["mean", "last", "cls", "max"]
     assert made["created_at"].endswith("Z")
     assert service.client.get(answer.headers["location"]).json() == made
     assert service.client.get("/v1/models").json() == {"items": [made], "next_cursor": None}
@@ -208,12 +210,9 @@ def test_a_model_is_found_by_id_or_name_own_before_shared(service: Service) -> N
 def test_a_builtin_is_found_without_being_registered(service: Service) -> None:
     with service.database.read() as connection:
         row = find(connection, principal(service), "builtin:minilm-l6")
-        assert (row["id"], row["reference"], row["modality"], row["layers"]) == (
-            "builtin:minilm-l6",
-            "builtin:minilm-l6",
-            "text",
-            None,
-        )
+        assert (row["id"], row["reference"], row["modality"]) == ("builtin:minilm-l6", "builtin:minilm-l6", "text")
+        assert row["layers"][-1] == {"name": "layer.5", "width": 384}
+        assert row["poolings"] == ["mean", "last", "cls", "max"]
         assert row["source"] == {"type": "builtin", "id": "minilm-l6"}
         with pytest.raises(Problem, match="did you mean 'minilm-l6'") as error:
             find(connection, principal(service), "builtin:minilm-l66", "/model_b")
@@ -225,9 +224,15 @@ def test_the_first_job_fills_in_what_only_the_model_tells(service: Service) -> N
     made = service.client.post("/v1/models", json=MINILM).json()
     facts: dict[str, Any] = {"modality": "text", "layers": [{"name": "l", "width": 2}], "parameters": 3}
     with service.database.write() as connection:
-        fill(connection, made["id"], fingerprint="f" * 64, **facts)
+        fill(connection, made["id"], fingerprint="f" * 64, **facts, poolings=["mean"])
+        fill(connection, made["id"], fingerprint="f" * 64, **facts)  # of activations that an older version kept
         fill(connection, "builtin:minilm-l6", fingerprint="f" * 64, **facts)
-    assert service.client.get(f"/v1/models/{made['id']}").json() == {**made, **facts, "fingerprint": "f" * 64}
+    assert service.client.get(f"/v1/models/{made['id']}").json() == {
+        **made,
+        **facts,
+        "poolings": ["mean"],
+        "fingerprint": "f" * 64,
+    }
 
 
 def test_a_comparison_names_builtins_that_nobody_registered(service: Service) -> None:

@@ -145,6 +145,8 @@ def test_the_history_says_which_commit_and_what_is_unchanged_is_not_run_again(
     assert passes == [2 * ITEMS, 0, ITEMS]
     assert runs[0]["scores"] == runs[1]["scores"] != runs[2]["scores"]
     assert runs[0]["models"]["a"]["fingerprint"] != runs[2]["models"]["a"]["fingerprint"]
+    filled = service.client.get("/v1/models?name=moving").json()["items"][0]
+    assert (filled["modality"], filled["poolings"]) == ("text", ["mean", "last", "cls", "max"])
     result = service.client.get(f"/v1/comparisons/{runs[2]['job']}").json()["result"]
     assert result["provenance"]["model_a"]["reference"] == f"hf:org/moving@{commits[2]}"
     assert result["provenance"]["probe"] == f"hf:org/texts@{hub.dataset('org/texts').refs['main']}:test"
