@@ -71,8 +71,8 @@ TRANSFORMER = RecipeFacts(
     "learns from that alone which of eight groups an emoji belongs to. With the same view for both they are two towers "
     "of one modality.",
     evidence="No theorem covers it, and it is a negative: over six seeds the entropy did not align the two towers "
-    "beyond plain training or weight decay, and lost 0.04 of the accuracy. What they share, a little above chance, plain "
-    "training finds as well.",
+    "beyond plain training or weight decay, and lost 0.04 of the accuracy. What they share, a little above chance, "
+    "plain training finds as well.",
     data=("emoji",),
     rows=False,
     views=("identity", "modality", "rotation", "noise"),
