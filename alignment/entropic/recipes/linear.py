@@ -73,13 +73,8 @@ class LinearRecipe:
         Raises:
             TrainingError: if the recipe cannot do what is asked.
         """
-        fixed = {
-            "data": "factorial",
-            "view_a": "linear",
-            "view_b": "linear",
-            "labels": "true",
-            "estimator": "ghost_norm",
-        }
+        views = dict.fromkeys(("view_a", "view_b"), "linear")
+        fixed = {**views, "data": "factorial", "labels": "true", "estimator": "ghost_norm"}
         for name, only in fixed.items():
             if getattr(request, name) not in (None, only):
                 raise TrainingError(f"the recipe linear has {name} {only!r} alone, not {getattr(request, name)!r}")
