@@ -144,7 +144,7 @@ def test_options(accord: Accord, options: str, parts: list[str]) -> None:
         ("compare features:x.npz features:x.npz --probe empty.txt", ["'empty.txt' has no items", "give"]),
         ("compare features:x.npz features:x.npz --probe bad.csv", ["bad.csv", "UTF-8"]),
         ("compare features:x.npz features:x.npz --probe builtin:emojis", ["did you mean 'emoji'?"]),
-        ("compare features:x.npz features:x.npz --probe hf:org/data", ["download it", ".parquet"]),
+        ("compare features:x.npz features:x.npz --probe hf:org/data@", ["write hf:ORG/NAME[@REVISION]"]),
         ("compare features:x.npz features:x.npz --probe texts.txt --samples 5", ["at least 11 items, and there are 5"]),
         ("compare features:x.npz features:x.npz --probe texts.txt --samples 0", ["samples must be at least 1, not 0"]),
         ("compare features:x.npz features:x.npz --probe texts.txt --pooling a=avg", ["no pooling 'avg'", "mean, last"]),
