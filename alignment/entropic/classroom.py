@@ -11,7 +11,7 @@ from torch import Tensor
 from alignment.entropic.chance import generator, normal
 from alignment.entropic.initial import dense_network
 from alignment.entropic.problem import Loss
-from alignment.entropic.rows import SUFFIXES, Rows, read_rows
+from alignment.entropic.rows import SUFFIXES, Rows, read_sides
 from alignment.errors import TrainingError, UnknownNameError
 from alignment.models import DenseConfig
 
@@ -58,7 +58,7 @@ class Classroom:
 
 
 def classroom(name: str, seed: int) -> Classroom:
-    """Returns a built-in set, or the rows of a file (`read_rows`) with a quarter of them held out by seed.
+    """Returns a built-in set, or the rows of a file (`read_sides`) with a quarter of them held out by seed.
 
     `teacher` is a ReLU network's outputs, with noise of deviation 0.5 on the rows learnt from and none on those held
     out; `digits` is scikit-learn's, pixels between 0 and 1.
@@ -79,7 +79,7 @@ def classroom(name: str, seed: int) -> Classroom:
         raise UnknownNameError("data set", name, (*BUILTIN, "FILE.npz"))
     if not Path(name).is_file():
         raise TrainingError(f"there is no file {name}; give an .npz with x (or a and b) and y or target")
-    a, b = (read_rows(Path(name), side) for side in "ab")
+    a, b = read_sides(Path(name))
     _check(name, a, b)
     return Classroom(name, a.inputs, b.inputs, a.targets, _held(len(a.inputs), seed))
 

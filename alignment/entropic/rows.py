@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import io
+import math
+import zipfile
+import zlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from alignment.entropic.problem import Loss, Problem, cross_entropy, square_error
@@ -18,6 +22,19 @@ from alignment.probes import ProbeSet, load_probe
 
 SUFFIXES = (".npz", ".safetensors")
 FILE = "data.npz"  # beside a trained model: what it was trained on
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+_UNREADABLE = (  # what a damaged or hostile array raises, beside objects and types that NumPy lacks
+    EOFError,
+    KeyError,
+    MemoryError,
+    RuntimeError,
+    SafetensorError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,37 +93,88 @@ def read_rows(path: Path, side: str = "a") -> Rows:
         raise TrainingError(
             f"{path} is not an .npz file or .safetensors; save inputs as 'x' and targets as 'y' or 'target'"
         )
-    probe: ProbeSet = load_probe(str(path))  # refuses whatever is no plain array
-    inputs = np.stack(list(probe.items("array", side)))  # type: ignore[arg-type]  # one of the two, as checked
-    name, targets = _targets(path)
-    if targets.dtype.kind == "U" and targets.ndim == 1 and name == "target":
+    x = _inputs(load_probe(str(path)), side)  # which refuses whatever is no plain array
+    return Rows(x, _targets(path, len(x)))
+
+
+def read_sides(path: Path) -> tuple[Rows, Rows]:
+    """Returns the rows that A and that B see, of a file that is read once; where it has `x` both are the same.
+
+    Raises:
+        ProbeError: if the inputs cannot be read.
+        TrainingError: as `read_rows`.
+    """
+    probe = load_probe(str(path))
+    a = _inputs(probe, "a")
+    first = Rows(a, _targets(path, len(a)))
+    return first, first if probe.vectors.keys() == {"x"} else Rows(_inputs(probe, "b"), first.targets)
+
+
+def _inputs(probe: ProbeSet, side: str) -> Tensor:
+    items = np.stack(list(probe.items("array", side)))  # type: ignore[arg-type]  # one of the two, as checked
+    return torch.from_numpy(items.astype(np.float64, copy=False))
+
+
+def _targets(path: Path, count: int) -> Tensor:
+    """Returns the targets of so many items, `[n, m]` numbers or `[n]` class numbers."""
+    name, targets = _read_targets(path, count)
+    if targets.dtype.kind == "U":
         targets = np.unique(targets, return_inverse=True)[1]
-    if targets.dtype.kind not in "iubf" or targets.ndim not in (1, 2) or len(targets) != len(inputs):
-        shape = list(targets.shape)
-        raise TrainingError(
-            f"{path}: {name!r} is {targets.dtype} of the shape {shape}; give one row an item, of numbers"
-        )
     if not np.isfinite(targets).all():
         raise TrainingError(f"{path}: {name!r} has NaN or infinity; remove or replace those rows")
-    x = torch.from_numpy(inputs.astype(np.float64))
     if targets.dtype.kind in "iu" and targets.ndim == 1:
-        return Rows(x, torch.from_numpy(targets.astype(np.int64)))
-    return Rows(x, torch.from_numpy(targets.astype(np.float64).reshape(len(targets), -1)))
+        return torch.from_numpy(targets.astype(np.int64))
+    return torch.from_numpy(targets.astype(np.float64).reshape(len(targets), -1))
 
 
-def _targets(path: Path) -> tuple[str, np.ndarray]:
-    """Returns the targets' name and what is in the file under it."""
-    opened: Any = np.load(path, allow_pickle=False) if path.suffix == ".npz" else safe_open(path, framework="numpy")
-    with opened as file:
-        name = next((name for name in ("y", "target") if name in file.keys()), None)  # noqa: SIM118 - of safetensors
-        if name is None:
-            raise TrainingError(
-                f"{path} has no targets; add an array 'y' of numbers [items, width] or 'target' [items]"
-            )
-        try:
-            return name, file[name] if path.suffix == ".npz" else file.get_tensor(name)
-        except (TypeError, ValueError) as error:  # objects, or a type that NumPy lacks
-            raise TrainingError(f"{path}: {name!r} cannot be read ({error}); save it as numbers") from error
+def _read_targets(path: Path, count: int) -> tuple[str, np.ndarray]:
+    """Returns the targets' name and what is in the file under it, if its header says that it fits so many items."""
+    name: str | None = None
+    try:
+        if path.suffix != ".npz":
+            with safe_open(path, framework="numpy") as file:
+                name = _name(path, file.keys())
+                _check_fit(path, name, file.get_slice(name).get_shape(), None, count)
+                targets = file.get_tensor(name)
+                _check_fit(path, name, targets.shape, targets.dtype, count)
+                return name, targets
+        with np.load(path, allow_pickle=False) as arrays:
+            name = _name(path, arrays.files)
+            with arrays.zip.open(f"{name}.npy") as member:
+                shape, dtype = _header(member)
+            _check_fit(path, name, shape, dtype, count)
+            if math.prod(shape) * dtype.itemsize > arrays.zip.getinfo(f"{name}.npy").file_size:
+                raise ValueError("its header says more than there is")
+            return name, arrays[name]
+    except _UNREADABLE as error:
+        said = f"{name!r} cannot be read" if name else "it cannot be read"
+        raise TrainingError(f"{path}: {said} ({error}); save it as numbers, with numpy.savez") from error
+
+
+def _name(path: Path, have: Iterable[str]) -> str:
+    name = next((name for name in ("y", "target") if name in have), None)
+    if name is None:
+        raise TrainingError(f"{path} has no targets; add an array 'y' of numbers [items, width] or 'target' [items]")
+    return name
+
+
+def _header(member: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
+    version = np.lib.format.read_magic(member)
+    if version not in _HEADERS:
+        raise ValueError(f"its format is {version}")
+    shape, _, dtype = _HEADERS[version](member)
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects")
+    return shape, dtype
+
+
+def _check_fit(path: Path, name: str, shape: Sequence[int], dtype: np.dtype | None, count: int) -> None:
+    """Refuses an array that is not one row an item; of a dtype that is not known yet the shape alone counts."""
+    labels = dtype is not None and dtype.kind == "U" and len(shape) == 1 and name == "target"
+    numbers = dtype is None or dtype.kind in "iubf"
+    if not (labels or numbers) or len(shape) not in (1, 2) or shape[0] != count:
+        kind = "an array" if dtype is None else dtype
+        raise TrainingError(f"{path}: {name!r} is {kind} of the shape {list(shape)}; give one row an item, of numbers")
 
 
 def rows_file(rows: Rows) -> bytes:
