@@ -15,28 +15,35 @@ from alignment.entropic.balance import trained_heads, trained_units
 from alignment.entropic.chance import generator, invertible, log_uniform
 from alignment.entropic.problem import Problem
 from alignment.entropic.symmetry import Absence, Heads, Symmetries, Units, symmetries
+from alignment.errors import TrainingError
 
 _SIZES = (0.5, 2.0)  # of the singular values and factors that are tried
 _ROUNDING = 1e4  # in units of the dtype's own
+_SHARE = 1e-2  # of what one side alone does: models that round within, to float32, move by more than rounding
 
 
 def verified(problem: Problem) -> Symmetries:
     """Returns the model's symmetries, those under which its outputs change moved to what is absent.
 
     Args:
-        problem: the model, which is left as it was to the bit; its outputs are compared on the first row.
+        problem: the model, in float64, which is left as it was to the bit; its outputs are compared on the first row.
+
+    Raises:
+        TrainingError: if it computes in another dtype, whose rounding hides a false symmetry's small change.
     """
+    if any(p.dtype != torch.float64 for p in problem.parameters.values()):
+        raise TrainingError("symmetries are tried in float64 alone, for less digits hide small changes")
     found, one = symmetries(problem.model), problem.rows(slice(0, 1))
     absent = []
     wrong: set[int] = set()
     for group in trained_units(problem, found):
-        if _moves(one, (*group.incoming, group.outgoing), lambda p, group=group: _rescale(group, p)):  # type: ignore[misc]
+        if _moves(one, group.incoming, (group.outgoing,), lambda p, group=group: _rescale(group, p)):  # type: ignore[misc]
             wrong.add(id(group))
             absent.append(Absence(group.place, "unit", "rescaling its units was tried, and changes the outputs"))
     for pair in trained_heads(problem, found):
-        if _moves(one, (*pair.left, *pair.right), lambda p, pair=pair: _turn(pair, p)):  # type: ignore[misc]
+        if _moves(one, pair.left, pair.right, lambda p, pair=pair: _turn(pair, p)):  # type: ignore[misc]
             wrong.add(id(pair))
-            what = pair.kind.replace("_", "s and ") + "s"
+            what = "queries and keys" if pair.kind == "query_key" else "values and outputs"
             absent.append(Absence(pair.place, "head", f"turning {what} together was tried, and changes the outputs"))
     return replace(
         found,
@@ -68,18 +75,25 @@ def turned(pair: Heads, head: int, a: Tensor, parameters: Mapping[str, Tensor]) 
             value[:, rows] = value[:, rows] @ inverse.to(value)
 
 
-def _moves(problem: Problem, names: tuple[str, ...], change: Callable[[dict[str, nn.Parameter]], None]) -> bool:
+def _moves(
+    problem: Problem, one: tuple[str, ...], other: tuple[str, ...], change: Callable[[dict[str, nn.Parameter]], None]
+) -> bool:
+    """Returns whether the outputs move, by more than rounding and by more than a small share of what one side does."""
     parameters = problem.parameters
-    kept = {name: parameters[name].detach().clone() for name in names}
+    kept = {name: parameters[name].detach().clone() for name in (*one, *other)}
     with torch.no_grad():
         before = problem.model(problem.inputs)
         try:
-            change({name: parameters[name] for name in names})
-            moved = (problem.model(problem.inputs) - before).abs().max() / before.abs().max()
+            change({name: parameters[name] for name in kept})
+            both = (problem.model(problem.inputs) - before).abs().max()
+            for name in other:
+                parameters[name].copy_(kept[name])
+            alone = (problem.model(problem.inputs) - before).abs().max()
         finally:
             for name, old in kept.items():
                 parameters[name].copy_(old)
-    return not bool(moved <= _ROUNDING * torch.finfo(before.dtype).eps)
+    rounding = _ROUNDING * torch.finfo(before.dtype).eps * before.abs().max()
+    return not bool(both <= torch.maximum(rounding, _SHARE * alone))
 
 
 def _rescale(group: Units, parameters: dict[str, nn.Parameter]) -> None:

@@ -14,6 +14,7 @@ from tests.models.conftest import IMAGE, TEXT, WIDE, save, tokenizer
 
 OWN: dict[str, Callable[[], hf.PretrainedConfig]] = {
     "bert-relu": lambda: hf.BertConfig(**WIDE, hidden_act="relu"),
+    "roformer": lambda: hf.RoFormerConfig(**WIDE),
     "grouped": lambda: hf.LlamaConfig(**WIDE, num_key_value_heads=1),
 }
 

@@ -1,10 +1,12 @@
 """Hugging Face models: balance head by head, rebalancing that keeps the function, refusals, and the task itself."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+import transformers as hf
 from torch import nn
 
 from alignment.entropic.balance import balance
@@ -21,6 +23,7 @@ from alignment.entropic.symmetry import symmetries
 from alignment.entropic.verify import verified
 from alignment.errors import TrainingError
 from alignment.models import load_encoder
+from alignment.models.quiet import quiet
 from alignment.models.trainable import open_trainable
 from alignment.references import ModelRef
 from tests.entropic.networks import Attention, seeded
@@ -134,6 +137,39 @@ def test_what_names_do_not_tell_is_found_by_trying() -> None:
     assert [pair.kind for pair in found.heads] == ["value_output"]
     assert "was tried" in found.absent[-1].reason
     assert all(torch.equal(p, before[name]) for name, p in made.parameters.items())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_a_rotation_that_no_name_tells_of_is_found_in_every_dtype(
+    pretrained: Pretrained, tmp_path: Path, dtype: torch.dtype
+) -> None:
+    ref, probe = pretrained("roformer")
+    shutil.copytree(ref.removeprefix("path:"), tmp_path / "first")
+    with quiet(), torch.random.fork_rng():  # first weights as they come: turning moves the outputs by 1e-4 or less
+        torch.manual_seed(0)
+        hf.AutoModel.from_config(hf.AutoConfig.from_pretrained(tmp_path / "first")).save_pretrained(tmp_path / "first")
+    opened = subject((f"path:{tmp_path / 'first'}", probe), dtype)
+    assert {pair.kind for pair in symmetries(opened.problem.model).heads} == {"query_key", "value_output"}
+    assert {pair.kind for pair in opened.found.heads} == {"value_output"}
+    assert opened.found.absent[-1].reason.startswith("turning queries and keys together was tried")
+    assert {p.dtype for p in opened.problem.parameters.values()} == {dtype}
+
+
+def test_symmetries_that_a_model_rounds_within_itself_are_kept() -> None:
+    class Rounding(Attention):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x).float().double()
+
+    random = generator(0, "rows")
+    model = seeded(nn.Sequential(Rounding(), nn.Flatten(), nn.Linear(24, 3)))
+    found = verified(Problem(model, square_error, normal(random, 8, 4, 6), normal(random, 8, 3)))
+    assert {pair.kind for pair in found.heads} == {"query_key", "value_output"}
+
+
+def test_symmetries_are_tried_in_float64_alone() -> None:
+    made = Problem(nn.Linear(2, 2), square_error, torch.ones(1, 2), torch.ones(1, 2))
+    with pytest.raises(TrainingError, match="float64 alone"):
+        verified(made)
 
 
 def test_tied_projections_are_no_symmetry() -> None:

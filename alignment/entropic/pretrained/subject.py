@@ -70,7 +70,8 @@ def open_subject(
         batch: rows a batch; None is one row, or 16 items of the contrastive task.
         samples: items taken of a probe set.
         seed: what they, and the task's batches and views, are drawn from.
-        dtype: what a Hugging Face model computes in; the other kind computes in float64.
+        dtype: what a Hugging Face model computes in, once its symmetries were tried in float64; the other kind
+            computes in float64.
         cache: see `load_encoder`.
         hub: likewise.
         datasets: where probe sets of the hub come from.
@@ -86,14 +87,18 @@ def open_subject(
             f"{model} was not trained by Accord, so its data are not known; name texts or images with --data: a probe "
             "set, builtin:NAME, a file or a folder"
         )
-    trainable = open_trainable(ref, dtype=dtype, cache=cache, hub=hub)
+    trainable = open_trainable(ref, dtype=torch.float64, cache=cache, hub=hub)
     probe = load_probe(data, datasets=datasets).sample(samples, seed)
-    task = Contrastive(trainable, task_items(probe, trainable.encoder))
+    items = task_items(probe, trainable.encoder)
+    task = Contrastive(trainable, items)
     draws = task.batches(BATCH if batch is None else batch, generator(seed, "balance"))
-    problem = task.problem(draws)
+    found = verified(task.problem(draws))
+    if dtype != torch.float64:
+        trainable = open_trainable(ref, dtype=dtype, cache=cache, hub=hub)
+        task = Contrastive(trainable, items)
     rows = f"{len(draws)} batches of {draws.shape[1] - 1} items"
     # A row is a whole batch here: the expectation over batches is the mean over rows.
-    return Subject(problem, Sampling(), verified(problem), TASK, rows, trainable.files)
+    return Subject(task.problem(draws), Sampling(), found, TASK, rows, trainable.files)
 
 
 def _own(ref: ModelRef, data: str | None, side: str, batch: int) -> Subject:
