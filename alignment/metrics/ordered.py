@@ -22,7 +22,7 @@ class OrderedPairing(Pairing):
         narrow = torch.int16 if self.n < 1 << 15 else torch.int32
         # places first and items last: what is compared lies side by side
         self.a, self.b = (side.neighbours(self.k).to(narrow).permute(2, 0, 1).contiguous() for side in (a, b))
-        self.lengths = torch.int8 if self.k < 1 << 7 else torch.int16 if self.k < 1 << 15 else torch.int32
+        self.lengths = counting(self.k + 1)  # an edit distance is tried with one more step than a list has places
 
     @property
     def operations(self) -> float:
@@ -50,6 +50,11 @@ class OrderedPairing(Pairing):
     @abstractmethod
     def lists(self, ours: Int[Tensor, "k a 1 m"], theirs: Int[Tensor, "k 1 b m"]) -> Int[Tensor, "a b m"]:
         """Returns each pair of lists' score, times k."""
+
+
+def counting(most: int) -> torch.dtype:
+    """Returns the narrowest dtype that counts up to `most`: the walk is as fast as its rows are narrow."""
+    return next(dtype for dtype in (torch.int8, torch.int16, torch.int32) if most <= torch.iinfo(dtype).max)
 
 
 class LcsKnn(OrderedPairing):
