@@ -26,6 +26,7 @@ from alignment.models.vision import PROCESSOR_FILES
 from alignment.references import ModelRef
 
 _BUILTIN = ("minilm-l3", "minilm-l6")  # those that are of the Hugging Face kind; they share a tokenizer
+_FRAME = ("bos", "cls", "sep", "eos", "pad")
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +37,7 @@ class Trainable:
         encoder: the model as the rest of Accord sees it; it follows the weights as they change.
         model: the Hugging Face model itself.
         sidecars: the files beside its weights and config, as they were.
-        frame: ids of the tokens that begin, end or separate texts; empty for images.
+        frame: ids of the tokens that begin, end, separate or fill up texts; empty for images.
         stored: the dtype that its weights were kept in.
     """
 
@@ -108,12 +109,14 @@ def open_trainable(
         raise ModelError(f"{ref} is no Hugging Face model of texts or images, so it cannot be trained here")
     names = TOKENIZER_FILES if isinstance(encoder, TextEncoder) else PROCESSOR_FILES
     sidecars = {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
-    special = encoder.tokenizer.backend.all_special_ids if isinstance(encoder, TextEncoder) else []
+    backend = encoder.tokenizer.backend if isinstance(encoder, TextEncoder) else None
+    # Of all special tokens these alone: [UNK] and [MASK] stand for words, which two halves of a text must not share.
+    special = {getattr(backend, f"{name}_token_id", None) for name in _FRAME} - {None}
     return Trainable(
         encoder=encoder,
         model=encoder.model.requires_grad_(True),
         sidecars=sidecars,
-        frame=torch.tensor(special, dtype=torch.long),
+        frame=torch.tensor(sorted(special), dtype=torch.long),
         stored=Checkpoint.open(folder, str(ref)).dtype(),
     )
 

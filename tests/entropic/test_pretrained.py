@@ -192,6 +192,16 @@ def test_a_texts_halves_share_no_word_and_hold_them_all(pretrained: Pretrained) 
     assert torch.equal(*task._dealt(single, generator(0, "views")))
 
 
+def test_words_that_a_tokenizer_does_not_know_are_dealt_like_others(pretrained: Pretrained) -> None:
+    trainable = open_trainable(ModelRef.parse(pretrained("bert")[0]))
+    task = Contrastive(trainable, ["w10 neverseen w11 unheardof w12 unread"])
+    (ids,) = trainable.prepare(["w10 neverseen w11 unheardof w12 unread"])
+    assert ids.tolist() == [2, 10, 0, 11, 0, 12, 0, 3]
+    for key in range(5):
+        one, other = task._dealt(ids, generator(key, "views"))
+        assert sorted([*one[1:-1].tolist(), *other[1:-1].tolist()]) == sorted(ids[1:-1].tolist())
+
+
 def test_a_batch_has_the_same_loss_each_time_and_its_gradient_is_the_loops(pretrained: Pretrained) -> None:
     opened = subject(pretrained("bert"))
     made = opened.problem

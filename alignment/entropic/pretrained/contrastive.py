@@ -1,10 +1,11 @@
 """Contrastive: a task that any encoder has, from items alone.
 
-Two views of each item share nothing: a text's tokens are dealt out to one or the other at random, an image gives two
-random crops. By the cosine of the two, at the temperature 0.05, an item is to be told from the others of its batch.
-(Two draws of dropout, as in SimCSE, are no task for a sentence encoder: paraphrase-MiniLM-L3 has a loss of 0.0006 nats
-there before any training.) Source: Gao, Yao and Chen 2021, arXiv 2104.08821, for the loss; Lee, Chang and Toutanova
-2019, arXiv 1906.00300, for parts of a text that are to find each other.
+Two views of a text share no token but those that begin and end it: the others are dealt out to one or the other at
+random. An image gives two random crops, which may overlap. By the cosine of the two, at the temperature 0.05, an item
+is to be told from the others of its batch. (Two draws of dropout, as in SimCSE, are no task for a sentence encoder:
+paraphrase-MiniLM-L3 has a loss of 0.0006 nats there before any training.) Source: Gao, Yao and Chen 2021, arXiv
+2104.08821, for the loss; Lee, Chang and Toutanova 2019, arXiv 1906.00300, for parts of a text that are to find each
+other.
 
 A row of a problem is a whole batch here, for only a batch has a loss: a key, which the views are drawn from, and the
 numbers of its items. The same row has the same loss each time, and dropout is off.
