@@ -138,7 +138,7 @@ class Arena:
     # -- what came of it
 
     def outcome(self) -> dict[str, int]:
-        """How many jobs there are, succeeded, have a result, were settled; how many children began and still run."""
+        """How many jobs there are, succeeded, have a result, were settled; workers lost, children begun and left."""
         with self.database.read() as connection:
 
             def count(what: Any) -> int:
@@ -151,6 +151,7 @@ class Arena:
                 "results": count(rows(results)),
                 "settled": count(rows(counters)),
                 "begun": len(self.children()),
+                "losses": count(sa.select(sa.func.coalesce(sa.func.sum(jobs.c.losses), 0))),
                 "left": len(self.orphans()),
             }
 

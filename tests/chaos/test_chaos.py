@@ -35,7 +35,7 @@ def all_ended_once(found: Figures, jobs: int) -> None:
 def test_killed_at_random(stage: Arena) -> None:
     found = scenarios.killed_at_random(stage, jobs=30, kills=5, seconds=0.3)
     all_ended_once(found, 30)
-    assert found["begun"] > 30  # what was under way began again
+    assert found["losses"] > 0  # workers died with jobs in hand, some before the job's process had begun
 
 
 def test_killed_then_frozen_past_its_lease_and_woken(stage: Arena) -> None:

@@ -164,7 +164,7 @@ def test_a_preview_that_is_made_anew_waits_its_turn_and_the_api_answers_meanwhil
     shown = client.get(where).json()
     assert preview.forget(service.settings.data_dir, -1.0) == 1
 
-    told = Told({"done": {"modality": "text", "samples": 2, "sha256": made["sha256"]}})
+    told = Told({"done": {"modality": "text", "samples": 2, "sha256": made["sha256"], "reference": "file"}})
     inline, service.app.state.reader = service.app.state.reader, Reader(service.settings, told)
     with ThreadPoolExecutor(60) as pool:
         asked = [pool.submit(client.get, where) for _ in range(50)]  # more than there are threads for requests
