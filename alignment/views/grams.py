@@ -16,8 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from alignment.preprocessing import PreparedLayer
-from alignment.views.neighbours import symmetric_product
-from alignment.views.rbf import Rbf
+from alignment.views.rbf import Rbf, distances_of
 from alignment.views.triangles import Triangles
 
 
@@ -151,11 +150,8 @@ def _upper(rows: Float[Tensor, "r d"], columns: Float[Tensor, "c d"], out: Float
 
 
 def _rbf(layer: PreparedLayer, bandwidth: float) -> Float[Tensor, "n n"]:
-    features = layer.features(centred=True)  # distances do not see the shift, and centring takes the cancellation away
-    products = symmetric_product(features)
-    squares = torch.linalg.vector_norm(features, dim=1, dtype=torch.float64).square().to(products.dtype)
-    distances = products.mul_(-2).add_(squares.unsqueeze(1)).add_(squares.unsqueeze(0)).clamp_(min=0)
-    distances.fill_diagonal_(0)
+    # distances do not see the shift, and centring takes the cancellation away
+    distances = distances_of(layer.features(centred=True))
     median = distances.flatten().median()  # torch's median of an even count is the lower one
     return distances.mul_(
         -1 / (2 * bandwidth**2 * median)

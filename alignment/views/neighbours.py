@@ -19,7 +19,7 @@ from alignment.views.identical import identical
 
 # How far a product of two rows may be off, in units of eps * sqrt(width) * |x| * |y|: rounding errors add up like a
 # random walk. tests/benchmarks/rounding.py prints the largest seen.
-_SLACK = 4.0
+SLACK = 4.0
 _GROUP, _FEW = 64, 4  # items of a group, and how many times as many groups as wanted make it worth their while
 _ROWS = 512  # of a block of products: enough for the product's full speed
 _CROWD = 16  # times as many candidates as wanted: a row that float64 products go through as a whole
@@ -81,7 +81,7 @@ def rounding(features: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
     eps = torch.finfo(features.dtype).eps
     if features.dtype == torch.float32:
         eps = max(eps, _coarsest(features.device))
-    unit = _SLACK * eps * features.shape[1] ** 0.5
+    unit = SLACK * eps * features.shape[1] ** 0.5
     slack: Tensor = unit * lengths.double() * lengths.max().double()
     return slack
 

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from alignment.views.neighbours import SLACK, symmetric_product
+
 _ROWS = 128
 _DIGIT = 16  # bits of a value that one pass over all pairs settles
 
@@ -23,7 +25,7 @@ class Rbf:
     def __init__(self, features: Float[Tensor, "n d"], bandwidth: float) -> None:
         """Finds the median of all distances, and each row's mean."""
         self.features = features
-        self._squares = torch.linalg.vector_norm(features, dim=1, dtype=torch.float64).square().to(features.dtype)
+        self._squares = _squares(features)
         self._factor = -1 / (2 * bandwidth**2 * self._lower_median())
         means = torch.cat([self._raw(rows, slice(None)).mean(dim=1, dtype=torch.float64) for rows in self._strips()])
         self._shift = (means - means.mean() / 2).to(features.dtype)
@@ -39,12 +41,10 @@ class Rbf:
 
     def _distances(self, rows: slice | Int[Tensor, " r"], columns: slice | Int[Tensor, " c"]) -> Float[Tensor, "r c"]:
         products = self.features[rows] @ self.features[columns].T
-        distances = products.mul_(-2).add_(self._squares[rows].unsqueeze(1)).add_(self._squares[columns])
-        return distances.clamp_(min=0)
+        return _apart(products, self._squares[rows], self._squares[columns], self.features.shape[1])
 
     def _strips(self) -> Iterator[slice]:
-        n = len(self.features)
-        return (slice(start, min(start + _ROWS, n)) for start in range(0, n, _ROWS))
+        return _strips(len(self.features))
 
     def _lower_median(self) -> Float[Tensor, ""]:
         """Returns the lower median of all n² squared distances, the zero diagonal included.
@@ -72,6 +72,36 @@ class Rbf:
             wanted -= int(counts[:digit].sum())
             prefix = prefix << _DIGIT | digit
         return torch.tensor(prefix, dtype=whole, device=self.features.device).view(dtype)
+
+
+def distances_of(features: Float[Tensor, "n d"]) -> Float[Tensor, "n n"]:
+    """Returns all squared distances at once, as the tiles have them, from centred features."""
+    distances, squares = symmetric_product(features), _squares(features)
+    for rows in _strips(len(features)):
+        _apart(distances[rows], squares[rows], squares, features.shape[1])
+    return distances.fill_diagonal_(0)
+
+
+def _squares(features: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
+    squares: Tensor = torch.linalg.vector_norm(features, dim=1, dtype=torch.float64).square().to(features.dtype)
+    return squares
+
+
+def _apart(
+    products: Float[Tensor, "r c"], rows: Float[Tensor, " r"], columns: Float[Tensor, " c"], width: int
+) -> Float[Tensor, "r c"]:
+    """Returns the squared distances from the products, which it writes over, and the items' squares.
+
+    One that rounding alone can make up is zero. Where most pairs are the same point, their median is then zero, which
+    is no bandwidth, and not the size of a rounding error.
+    """
+    distances = products.mul_(-2).add_(rows.unsqueeze(1)).add_(columns)
+    noise = SLACK * torch.finfo(products.dtype).eps * width**0.5
+    return distances.masked_fill_(distances <= noise * (rows.unsqueeze(1) + columns), 0)
+
+
+def _strips(n: int) -> Iterator[slice]:
+    return (slice(start, min(start + _ROWS, n)) for start in range(0, n, _ROWS))
 
 
 def _count(values: Int[Tensor, "*pairs"], prefix: int) -> Int[Tensor, " digits"]:
