@@ -121,6 +121,12 @@ class Settings(BaseSettings):
     store_mib: int = Field(
         51200, ge=1, description="MiB of activations that are kept; the least recently used go first"
     )
+    datasets_mib: int = Field(
+        20480,
+        ge=1,
+        description="MiB of data sets of the hub that a cache folder keeps; the least recently used go first, none "
+        "within an hour of its use, and one that is needed again is downloaded again",
+    )
     log_format: Literal["json", "console"] = Field("json", description="how logs are written")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least severe log line")
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from alignment.errors import HubUnreachableError, ProbeError
 from alignment.hub.asking import ask
+from alignment.hub.kept import place_of
 
 MOST_FILES = 50_000  # of a repository
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -118,6 +121,8 @@ class HuggingFaceDatasets:
         paths = sorted(files)
         folder = self._place(name) / commit / _digest("\n".join(paths))
         whole = folder.with_name(folder.name + ".json")  # written last
+        with suppress(OSError):  # it is not there, or in a folder that cannot be written and so is never swept
+            os.utime(whole)  # used, before it is looked at
         if _read(whole) == paths and all(_size(folder / path) == files[path] for path in paths):
             return folder
         self._probe(name, commit)
@@ -151,7 +156,7 @@ class HuggingFaceDatasets:
         from huggingface_hub import cached_assets_path
 
         folder = self.folder or Path(cached_assets_path("accord", namespace="datasets"))
-        return folder / f"datasets--{name.replace('/', '--')}"
+        return place_of(folder, name)
 
     def _api(self) -> Any:
         from huggingface_hub import HfApi

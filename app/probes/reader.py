@@ -78,6 +78,7 @@ class Reader:
             "hub_endpoint": self._settings.hub_endpoint,
             "reading_mib": self._settings.max_reading_mib,
             "upload_mib": self._settings.max_upload_mib,
+            "datasets_mib": self._settings.datasets_mib,
         }
         order = Order(_WORK, payload, "cpu", settings, memory=self._settings.max_reading_mib * _MIB)
         run = self._executor.start(order)

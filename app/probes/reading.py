@@ -11,6 +11,7 @@ from typing import Any
 
 from alignment.errors import ProbeError
 from alignment.hub import Datasets, HuggingFaceDatasets
+from alignment.hub.kept import nothing_new_if_refused, sweep
 from alignment.probes import DatasetRef, ProbeSet, load_probe, pin_dataset
 from app.jobs import Context, Done
 from app.probes import preview
@@ -45,8 +46,12 @@ class Facts:
 
 def datasets_of(settings: Mapping[str, Any]) -> Datasets:
     """Returns where data sets of the hub come from: what is public there, for every team sees what a service reads."""
-    folder = Path(settings["cache_dir"]) / "datasets"
-    return HuggingFaceDatasets(settings["hub_endpoint"], folder, token=False)
+    return HuggingFaceDatasets(settings["hub_endpoint"], datasets_folder(settings["cache_dir"]), token=False)
+
+
+def datasets_folder(cache_dir: str | Path) -> Path:
+    """Returns where data sets of the hub are kept."""
+    return Path(cache_dir) / "datasets"
 
 
 def look(payload: Mapping[str, Any], context: Context) -> Done:
@@ -64,11 +69,13 @@ def look(payload: Mapping[str, Any], context: Context) -> Done:
     context.names[f"{context.settings['cache_dir']}/"] = ""
     try:
         if is_hub(reference):
-            most = context.settings["upload_mib"] << 20
-            reference = str(pin_dataset(DatasetRef.parse(reference), datasets, most=most))
-        probe = read(reference, payload["name"], payload["columns"], datasets)
-        facts = Facts.of(probe, reference)
-        preview.keep(Path(context.settings["data_dir"]), facts.sha256, preview.make(probe))
+            ref, folder = DatasetRef.parse(reference), datasets_folder(context.settings["cache_dir"])
+            # The API's machine may be none of a worker's, whose chore this is else.
+            sweep(folder, context.settings["datasets_mib"] << 20)
+            with nothing_new_if_refused(folder, ref.name):
+                reference = str(pin_dataset(ref, datasets, most=context.settings["upload_mib"] << 20))
+                return _seen(reference, payload, datasets, context)
+        return _seen(reference, payload, datasets, context)
     except (MemoryError, ProbeError) as error:
         if not _lacks_memory(error):
             raise
@@ -76,6 +83,12 @@ def look(payload: Mapping[str, Any], context: Context) -> Done:
             f"{payload['name']!r} takes more than {context.settings['reading_mib']} MiB of memory to be read; send "
             "fewer or smaller items, or ask the operator to raise ACCORD_MAX_READING_MIB"
         ) from error
+
+
+def _seen(reference: str, payload: Mapping[str, Any], datasets: Datasets, context: Context) -> Done:
+    probe = read(reference, payload["name"], payload["columns"], datasets)
+    facts = Facts.of(probe, reference)
+    preview.keep(Path(context.settings["data_dir"]), facts.sha256, preview.make(probe))
     return Done(vars(facts))
 
 

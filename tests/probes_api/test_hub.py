@@ -1,6 +1,7 @@
 """Data sets of the hub over HTTP: read at one commit, which is kept and told; what is wrong is said at once."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -93,3 +94,32 @@ def test_no_login_of_the_server_is_used(service: Service, hub: HubServer, monkey
     hub.dataset("org/texts").push({"train.jsonl": rows("one")})
     assert post(service).status_code == 201
     assert set(hub.tokens) == {None}
+
+
+def downloads(service: Service) -> list[str]:
+    found = (service.settings.cache_dir / "datasets").rglob("*.jsonl")
+    return sorted(path.name for path in found)
+
+
+def test_what_is_refused_leaves_no_download_behind(service: Service, hub: HubServer) -> None:
+    hub.dataset("org/texts").push({"train.jsonl": rows("one"), "test.jsonl": rows("two")})
+    assert post(service, split="train", columns={}).status_code == 422
+    assert downloads(service) == []
+    assert post(service, split="train").status_code == 201
+    assert post(service, split="train", columns={}).status_code == 422
+    assert downloads(service) == ["train.jsonl"]  # which a set needs that was there before
+
+
+def test_a_registration_makes_room_where_no_worker_does(service: Service, hub: HubServer) -> None:
+    settings = service.settings
+    old = settings.cache_dir / "datasets" / "datasets--org--old" / ("a" * 40) / ("b" * 64)
+    old.mkdir(parents=True)
+    with (old / "old.jsonl").open("wb") as file:
+        file.truncate((settings.datasets_mib + 1) << 20)  # of which the disk keeps nothing
+    marker = old.with_name(f"{old.name}.json")
+    marker.write_text('["old.jsonl"]')
+    for path in (old / "old.jsonl", marker, old, old.parent):
+        os.utime(path, (1, 1))
+    hub.dataset("org/texts").push({"train.jsonl": rows("one")})
+    assert post(service).status_code == 201
+    assert downloads(service) == ["train.jsonl"]
