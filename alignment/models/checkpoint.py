@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +86,24 @@ class Checkpoint:
         for file in self.files:
             with _opened(file, self.reference) as handle:
                 yield from handle.keys()
+
+    def check_shapes(self, wanted: Mapping[str, tuple[int, ...]]) -> None:
+        """Refuses weights that are not of these names and shapes; none is read.
+
+        Raises:
+            ModelError: if they are not, or a file is not safetensors.
+        """
+        stored: dict[str, tuple[int, ...]] = {}
+        for file in self.files:
+            with _opened(file, self.reference) as handle:
+                stored |= {name: tuple(handle.get_slice(name).get_shape()) for name in handle.keys()}  # noqa: SIM118
+        odd = next((name for name in [*wanted, *stored] if wanted.get(name) != stored.get(name)), None)
+        if odd is not None:
+            says, holds = (str(list(where[odd])) if odd in where else "nothing" for where in (wanted, stored))
+            raise ModelError(
+                f"{self.reference}: its weights are not those of its config.json ({odd} is {holds}, by the config "
+                f"{says}); give a folder as it was saved"
+            )
 
     def dtype(self) -> torch.dtype:
         """Returns the floating dtype that most of the weights are stored in; float32 if none is floating."""

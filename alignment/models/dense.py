@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any, Literal, get_args
 
 import torch
@@ -43,7 +44,7 @@ class DenseConfig:
     maps: bool = False
 
     def __post_init__(self) -> None:
-        if len(self.widths) < 2 or not all(isinstance(w, int) and w > 0 for w in self.widths):
+        if len(self.widths) < 2 or not all(type(w) is int and w > 0 for w in self.widths):
             raise ModelError(f"a dense network has at least two widths, all positive, not {list(self.widths)}")
         if self.activation not in ACTIVATIONS:
             raise ModelError(f"{self.activation!r} is no activation; choose from: {', '.join(ACTIVATIONS)}")
@@ -67,6 +68,16 @@ class DenseConfig:
     def layer_names(self) -> tuple[str, ...]:
         """The hidden layers' names, from input to output."""
         return tuple(f"hidden.{i}" for i in range(1, self.depth))
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each weight by name, without a network being made."""
+        found: dict[str, tuple[int, ...]] = {}
+        for number, (n, m) in enumerate(pairwise(self.widths)):
+            found |= {f"layers.{number}.weight": (m, n), **({f"layers.{number}.bias": (m,)} if self.bias else {})}
+        if self.maps:
+            found |= {"map_in": (self.inputs, self.inputs), "map_out": (self.outputs, self.outputs)}
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """Returns what config.json holds."""

@@ -52,7 +52,7 @@ class TowerConfig:
         if self.modality not in get_args(Senses):
             raise ModelError(f"a tower takes an image or a text, not {self.modality!r}")
         sizes = (self.width, self.heads, self.blocks, self.outputs, *self._own())
-        if not all(isinstance(size, int) and size > 0 for size in sizes):
+        if not all(type(size) is int and size > 0 for size in sizes):
             raise ModelError(f"a tower's sizes are whole numbers above 0, not {list(sizes)}")
         if self.width % self.heads:
             raise ModelError(f"a tower of width {self.width} cannot have {self.heads} heads; take a divisor")

@@ -23,6 +23,8 @@ from alignment.models.placement import Placement
 from alignment.models.pooling import pool_text
 from alignment.models.tower import FORMAT, LETTERS, PADDING, UNKNOWN, TowerConfig, TowerNetwork
 
+_MOST = 2**24  # numbers along one axis of a weight: no size that is ever trained, and no product that overflows
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TextTower(EncoderBase):
@@ -76,12 +78,23 @@ def read_tower(checkpoint: Checkpoint) -> TowerNetwork:
     Raises:
         ModelError: if config and weights do not describe one.
     """
-    network = TowerNetwork(TowerConfig.from_dict(checkpoint.config, checkpoint.reference), checkpoint.dtype())
-    try:
-        network.load_state_dict(dict(checkpoint.tensors()), strict=True)
-    except RuntimeError as error:
-        raise ModelError(f"{checkpoint.reference}: its weights are not those of its config.json ({error})") from error
+    config = TowerConfig.from_dict(checkpoint.config, checkpoint.reference)
+    _check_shapes(config, checkpoint)  # before room is made for what a config merely says
+    network = TowerNetwork(config, checkpoint.dtype())
+    network.load_state_dict(dict(checkpoint.tensors()), strict=True)
     return network
+
+
+def _check_shapes(config: TowerConfig, checkpoint: Checkpoint) -> None:
+    stored = sum(1 for _ in checkpoint.names())
+    if config.blocks > stored or max(config.width, config.outputs, config.inputs) > _MOST:
+        raise ModelError(
+            f"{checkpoint.reference}: its weights are not those of its config.json (there are {stored} of them, which "
+            f"is no tower of {config.blocks} blocks of width {config.width}); give a folder as it was saved"
+        )
+    with torch.device("meta"):  # shapes alone, no memory
+        network = TowerNetwork(config)
+    checkpoint.check_shapes({name: tuple(weight.shape) for name, weight in network.state_dict().items()})
 
 
 def load_tower(checkpoint: Checkpoint, place: Placement) -> Encoder:

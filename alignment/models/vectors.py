@@ -62,11 +62,10 @@ def read_dense(checkpoint: Checkpoint) -> DenseNetwork:
     Raises:
         ModelError: if config and weights do not describe one.
     """
-    network = DenseNetwork(DenseConfig.from_dict(checkpoint.config, checkpoint.reference), checkpoint.dtype())
-    try:
-        network.load_state_dict(dict(checkpoint.tensors()), strict=True)
-    except RuntimeError as error:
-        raise ModelError(f"{checkpoint.reference}: its weights are not those of its config.json ({error})") from error
+    config = DenseConfig.from_dict(checkpoint.config, checkpoint.reference)
+    checkpoint.check_shapes(config.shapes)  # before room is made for what a config merely says
+    network = DenseNetwork(config, checkpoint.dtype())
+    network.load_state_dict(dict(checkpoint.tensors()), strict=True)
     return network
 
 

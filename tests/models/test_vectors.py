@@ -81,7 +81,16 @@ def test_items_that_do_not_fit_are_refused(tmp_path) -> None:
         ({"widths": [3]}, "at least two widths"),
         ({"widths": None}, "does not describe"),
         ({"activation": "swish"}, "'swish' is no activation"),
-        ({"widths": [3, 6, 2]}, "not those of its config.json"),
+        ({"widths": [3, True, 2]}, "at least two widths"),
+        (
+            {"widths": [3, 6, 2]},
+            r"not those of its config.json \(layers.0.weight is \[5, 3\], by the config \[6, 3\]\)",
+        ),
+        ({"widths": [3, 5, 5, 2]}, r"not those of its config.json \(layers.1.weight is \[2, 5\]"),
+        ({"maps": True}, r"map_in is nothing, by the config \[3, 3\]"),
+        ({"bias": False}, r"layers.0.bias is \[5\], by the config nothing"),
+        ({"widths": [3, 10**9, 2]}, "not those of its config.json"),
+        ({"widths": [10**30, 5, 2]}, "not those of its config.json"),
     ],
 )
 def test_a_config_that_does_not_fit_is_refused(tmp_path, change: dict, match: str) -> None:
