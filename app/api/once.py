@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import sqlalchemy as sa
 from fastapi import Depends, Header, Request, Response
 from pydantic import BaseModel
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 from sqlalchemy.sql.dml import ReturningInsert
 
 from app.api.state import AppState, State
@@ -66,11 +66,34 @@ class Once:
 
         return self.state.database.transact(transaction)
 
+    def again(self, team: str, content: str = "") -> Response | None:
+        """Returns the first answer if there is one, so that nothing that is done before `answer` can stand in its way.
+
+        Raises:
+            Problem: 409 if the key was used for another request.
+        """
+        if self.key is None:
+            return None
+        fresh = idempotency.c.created_at >= self.state.database.now() - KEPT_SECONDS
+        asked = sa.select(idempotency).where(idempotency.c.team_id == team, idempotency.c.key == self.key, fresh)
+        with self.state.database.read() as connection:
+            row = connection.execute(asked).mappings().first()
+        return None if row is None else self._replay(row, content)
+
+    def _replay(self, row: RowMapping, content: str) -> Response:
+        if row["digest"] != self._digest(content):
+            raise Problem(409, f"Idempotency-Key {self.key!r} was used for another request; take a new one")
+        headers = {**row["headers"], "Idempotent-Replay": "true"}
+        return Response(row["body"], row["status"], headers, media_type="application/json")
+
+    def _digest(self, content: str) -> str:
+        return hashlib.sha256(f"{self.digest} {content}".encode()).hexdigest()
+
     def _first_or_again(
         self, connection: Connection, key: str, team: str, step: Callable[[Connection], Answer], content: str
     ) -> Response:
         database = self.state.database
-        digest = hashlib.sha256(f"{self.digest} {content}".encode()).hexdigest()
+        digest = self._digest(content)
         ours = (idempotency.c.team_id == team, idempotency.c.key == key)
         # Who comes second waits here until the first has ended.
         entered = connection.execute(
@@ -78,10 +101,7 @@ class Once:
         ).first()
         if entered is None:
             row = connection.execute(sa.select(idempotency).where(*ours)).mappings().one()
-            if row["digest"] != digest:
-                raise Problem(409, f"Idempotency-Key {key!r} was used for another request; take a new one")
-            again = {**row["headers"], "Idempotent-Replay": "true"}
-            return Response(row["body"], row["status"], again, media_type="application/json")
+            return self._replay(row, content)
         made = step(connection)
         response = _response(made)
         connection.execute(

@@ -53,9 +53,27 @@ class Reader:
             Problem: 503 if the server is at fault, or ends.
         """
         payload = {"reference": reference, "name": name, "columns": dict(columns)}
+        return Facts(**await self.ask(team, _WORK, payload, far=is_hub(reference)))
+
+    async def ask(
+        self, team: str, work: str, payload: Mapping[str, Any], *, far: bool = False, beside: int = 0
+    ) -> Mapping[str, Any]:
+        """Returns what work found that reads a probe set, plain JSON: in the team's turn, within the same bounds.
+
+        Args:
+            team: who asks.
+            work: `module:function`.
+            payload: what it needs, plain JSON; `name` is what errors call the set.
+            far: whether it downloads first.
+            beside: MiB that its libraries take, beside those that reading may.
+
+        Raises:
+            ProbeError: if it cannot be read, or takes too much memory or time.
+            Problem: 503 if the server is at fault, or ends.
+        """
         async with self._turn(team):
-            limiter = self._far if is_hub(reference) else self._here
-            return await to_thread.run_sync(self._read, payload, limiter=limiter)
+            limiter = self._far if far else self._here
+            return await to_thread.run_sync(self._read, work, payload, beside, limiter=limiter)
 
     def close(self) -> None:
         """Ends what is being read."""
@@ -71,7 +89,7 @@ class Reader:
             if not turn.locked() and not turn.statistics().tasks_waiting:
                 self._teams.pop(team, None)
 
-    def _read(self, payload: Mapping[str, Any]) -> Facts:
+    def _read(self, work: str, payload: Mapping[str, Any], beside: int) -> Mapping[str, Any]:
         settings = {
             "data_dir": str(self._settings.data_dir.absolute()),
             "cache_dir": str(self._settings.cache_dir.absolute()),
@@ -80,14 +98,15 @@ class Reader:
             "upload_mib": self._settings.max_upload_mib,
             "datasets_mib": self._settings.datasets_mib,
         }
-        order = Order(_WORK, payload, "cpu", settings, memory=self._settings.max_reading_mib * _MIB)
+        memory = (self._settings.max_reading_mib + beside) * _MIB
+        order = Order(work, payload, "cpu", settings, memory=memory)
         run = self._executor.start(order)
         try:
-            return self._facts(run, str(payload["name"]))
+            return self._found(run, str(payload["name"]))
         finally:
             run.kill()
 
-    def _facts(self, run: Run, name: str) -> Facts:
+    def _found(self, run: Run, name: str) -> Mapping[str, Any]:
         deadline = time.monotonic() + _SECONDS
         while time.monotonic() < deadline:
             if self._closed:
@@ -102,7 +121,8 @@ class Reader:
                     headers={"Retry-After": "60"},
                 ) from None
             if message is not None and "done" in message:
-                return Facts(**message["done"])
+                found: Mapping[str, Any] = message["done"]
+                return found
             if message is not None and "error" in message:
                 raise _error(message, name)
         raise ProbeError(f"{name!r} takes longer than {_SECONDS:g} s to be read; send fewer or smaller items")

@@ -6,18 +6,19 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
+from starlette.concurrency import run_in_threadpool
 
 from app.api.errors import document
 from app.api.once import DoOnce
 from app.api.pages import Cursor, Limit, Page, part
 from app.api.state import AppState
 from app.models.trained import KIND
+from app.probes.reader import AppReader
 from app.scoring import found, routes
 from app.teams.principal import Reader, Runner
 from app.trainings import service
 from app.trainings.recipes import RecipeItem, catalogue
 from app.trainings.schemas import NewTraining, Training, TrainingItem
-from app.webhooks.address import check_url
 
 router = APIRouter(prefix="/v1/trainings", tags=["trainings"])
 Id = Annotated[str, routes.id_of(KIND)]
@@ -37,16 +38,18 @@ def recipes(principal: Reader, limit: Limit = 50, cursor: Cursor = None) -> Page
     summary="Train a pair of models",
     responses={**routes.queued("/v1/trainings", Training, "probe"), **document(409)},
 )
-def create(state: AppState, principal: Runner, once: DoOnce, body: NewTraining) -> Response:
+async def create(state: AppState, principal: Runner, once: DoOnce, reader: AppReader, body: NewTraining) -> Response:
     """Queues a training. What its recipe cannot do is refused here, and nothing is queued.
 
     When it succeeds both models are registered in the team, as `ID/a` and `ID/b`, and can be compared like any others.
     """
-    if body.webhook_url is not None:
-        check_url(state.settings, body.webhook_url, "/webhook_url")
-    plan = service.plan(body, service.find_data(state, principal, body))
+    again = await run_in_threadpool(once.again, principal.team)
+    if again is not None:  # whatever became of its data meanwhile
+        return again
+    probe = await run_in_threadpool(service.find_data, state, principal, body)
+    plan = await service.plan(reader, principal, body, probe)
     make = partial(service.create, state, principal=principal, body=body, plan=plan)
-    return routes.queue(state, principal, once, router.prefix, make)
+    return await run_in_threadpool(routes.queue, state, principal, once, router.prefix, make)
 
 
 routes.add(router, KIND, TrainingItem, Training)

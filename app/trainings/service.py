@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
 import zipfile
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping
+from starlette.concurrency import run_in_threadpool
 
 from alignment.entropic.recipes import RECIPES, TrainingRequest
 from alignment.entropic.rows import SUFFIXES
-from alignment.errors import RequestError
+from alignment.errors import ProbeError
 from app.api.jobs import find_job
 from app.api.state import State
 from app.jobs import NewJob
 from app.jobs.results import result_of
 from app.models.trained import KIND, made_by
+from app.probes.reader import Reader
 from app.probes.service import find as find_probe
 from app.problems import Problem, invalid
 from app.scoring import choices
@@ -28,26 +28,15 @@ from app.teams import audit
 from app.teams.principal import Principal
 from app.teams.use import stored
 from app.trainings.files import PROBE
+from app.trainings.filling import WORK, fill
 from app.trainings.recipes import BUILTIN, require
 from app.trainings.schemas import NewTraining
 from app.uploads.draft import over_quota
+from app.webhooks.address import check_url
 
 _MIB = 1 << 20
-_MOST_BYTES = 256 * _MIB  # of a probe set's arrays, unpacked: they are read here, some copies of them
-_READING = threading.Lock()  # one at a time
-# Each is left out in turn to find which one a recipe does not take; what names the least comes first.
-_AT_FAULT = (
-    "view_a",
-    "view_b",
-    "labels",
-    "estimator",
-    "strength",
-    "optimizer",
-    "weight_decay",
-    "steps",
-    "data",
-    "objective",
-)
+_MOST_BYTES = 256 * _MIB  # of a probe set's arrays, unpacked: they are read with some copies of them
+_LIBRARIES = 512  # MiB that torch takes in the process that reads them
 
 
 @dataclass(frozen=True)
@@ -66,9 +55,13 @@ class Plan:
 def find_data(state: State, principal: Principal, body: NewTraining) -> RowMapping | None:
     """Returns the row of the probe set that a training is to learn from; None for a data set of the recipe's.
 
+    What is waited for, a name server, is waited for here, before there is a transaction.
+
     Raises:
         Problem: 422 that points at what cannot be met.
     """
+    if body.webhook_url is not None:
+        check_url(state.settings, body.webhook_url, "/webhook_url")
     require(body.recipe)
     if body.steps is not None and body.steps > state.settings.max_steps:
         raise invalid("/steps", f"steps is {body.steps}; at most {state.settings.max_steps} are taken")
@@ -132,48 +125,29 @@ def _unpacked(path: Path) -> int:
         raise invalid("/data", "its file cannot be read any more; register the probe set anew") from error
 
 
-def plan(body: NewTraining, probe: RowMapping | None) -> Plan:
-    """Returns the training with the recipe's own defaults filled in; this reads the data, all of it.
+async def plan(reader: Reader, principal: Principal, body: NewTraining, probe: RowMapping | None) -> Plan:
+    """Returns the training with the recipe's own defaults filled in; a process of its own reads a probe set for it.
 
     Raises:
-        Problem: 422 that points at what the recipe cannot do.
+        Problem: 422 that points at what the recipe cannot do, 503 if its data cannot be read now.
     """
     fields = body.model_dump(exclude={"priority", "webhook_url"})
-    if probe is not None:
-        fields["data"] = probe["reference"]
-    elif body.data is not None:
-        fields["data"] = body.data.removeprefix(BUILTIN)
-    with _READING if probe is not None else nullcontext():
+    if probe is None:
+        fields["data"] = None if body.data is None else body.data.removeprefix(BUILTIN)
+        found: Mapping[str, Any] = await run_in_threadpool(fill, fields)
+    else:
+        payload = {"fields": {**fields, "data": probe["reference"]}, "name": probe["name"]}
         try:
-            return Plan(_fill(fields), probe)
-        except RequestError as error:
-            message = str(error) if probe is None else str(error).replace(probe["reference"], repr(probe["name"]))
-            raise invalid(f"/{_at_fault(fields, str(error))}", message) from error
-
-
-def _fill(fields: Mapping[str, Any]) -> TrainingRequest:
-    request = TrainingRequest(**fields)
-    return RECIPES[request.recipe].of(request).request
-
-
-def _at_fault(fields: Mapping[str, Any], message: str) -> str:
-    """Returns the field without which the recipe has nothing, or something else, to complain of."""
-    plain = TrainingRequest()
-    for name in _AT_FAULT:
-        default = getattr(plain, name)
-        if fields[name] == default:
-            continue
-        try:
-            _fill({**fields, name: default})
-        except RequestError as error:
-            if str(error) == message:
-                continue
-        return name
-    return "recipe"
+            found = await reader.ask(principal.team, WORK, payload, beside=_LIBRARIES)
+        except ProbeError as error:
+            raise invalid("/data", str(error)) from error
+    if "message" in found:
+        raise invalid(f"/{found['field']}", found["message"])
+    return Plan(TrainingRequest(**found["request"]), probe)
 
 
 def create(state: State, connection: Connection, principal: Principal, body: NewTraining, plan: Plan) -> RowMapping:
-    """Queues a training in the caller's transaction; returns its row. A webhook's address is the caller's to check.
+    """Queues a training in the caller's transaction; returns its row. `find_data` has checked its webhook's address.
 
     Raises:
         Problem: 422 if its probe set has gone meanwhile, 413 if the team may keep nothing more, 429 if it has as many

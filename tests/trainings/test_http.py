@@ -1,13 +1,24 @@
 """Trainings over HTTP: what can be asked for is listed, what cannot be done is refused, defaults are shown."""
 
+import io
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
+import anyio
 import numpy as np
 import pytest
 
+from alignment.entropic.classroom import Classroom
 from alignment.entropic.recipes import RECIPES
-from app.storage.tables import audit, jobs
+from alignment.probes import ProbeSet, load_probe
+from app.jobs.executor import LocalExecutor, Order, Run
+from app.probes.reader import PRELOAD, Reader
+from app.storage.tables import audit, jobs, probes
+from app.teams.principal import Principal
+from app.trainings import filling
+from app.trainings.schemas import NewTraining
+from app.trainings.service import plan
 from tests.service import Service
 from tests.trainings.conftest import PATH, Gym
 
@@ -119,6 +130,72 @@ def test_a_probe_set_with_targets_is_learnt(gym: Gym, rows: Rows) -> None:
     assert str(gym.folder) not in str(found)
 
 
+def test_a_probe_set_is_read_once_and_beside_the_api(gym: Gym, rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is wrong with the request, one process reads the file, one time."""
+    gym.probe("tidy", **rows())
+    orders, read = list[Order](), list[str]()
+    orders, read = list[Order](), list[str]()
+    start = gym.service.app.state.reader._executor.start
+
+    def noted(text: str) -> ProbeSet:
+        read.append(text)
+        return load_probe(text)
+
+    def started(order: Order) -> Run:
+        orders.append(order)
+        monkeypatch.setattr("alignment.entropic.rows.load_probe", noted)
+        try:
+            run: Run = start(order)
+        finally:
+            monkeypatch.setattr("alignment.entropic.rows.load_probe", None)  # the API itself reads nothing
+        return run
+
+    monkeypatch.setattr("alignment.entropic.rows.load_probe", None)
+    monkeypatch.setattr(gym.service.app.state.reader._executor, "start", started, raising=False)
+    assert gym.ask(recipe="mlp", data="tidy", steps=10).status_code == 202
+    wrong = {"view_a": "rotation", "view_b": "noise:0.2", "weight_decay": 0.1, "steps": 9, "labels": "sampled"}
+    assert gym.refused(recipe="mlp", data="tidy", **wrong)[0] == "/labels"
+    assert [order.memory > 0 for order in orders] == [True, True]
+    assert len(read) == 2
+
+
+def test_what_takes_too_much_memory_to_plan_is_refused(gym: Gym, rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
+    gym.probe("tidy", **rows())
+
+    def full(name: str, seed: int) -> Classroom:
+        raise MemoryError
+
+    monkeypatch.setattr(filling, "classroom", full)
+    pointer, message = gym.refused(recipe="mlp", data="tidy", steps=10)
+    assert (pointer, "'tidy' takes more than 4096 MiB" in message) == ("/data", True)
+
+
+def test_targets_that_are_damaged_are_pointed_at(gym: Gym) -> None:
+    for how in ("huge", "torn"):
+        out = io.BytesIO(_npz(x=np.eye(40)))
+        with zipfile.ZipFile(out, "a", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("y.npy", _npy(np.ones((40, 2)), claimed=(40, 2**45) if how == "huge" else (40, 2)))
+            at = archive.getinfo("y.npy").header_offset + 60
+        content = out.getvalue()
+        gym.upload(how, content if how == "huge" else content[:at] + b"\7\7\7\7\7\7" + content[at + 6 :])
+        pointer, message = gym.refused(recipe="mlp", data=how, steps=10)
+        assert (pointer, f"'{how}': 'y' cannot be read" in message) == ("/data", True), message
+        assert str(gym.folder) not in message
+
+
+def test_a_file_of_a_size_that_counts_is_planned_in_a_process(gym: Gym, rows: Rows) -> None:
+    """The real process, with the least memory that an operator may give."""
+    made = gym.probe("tidy", **rows())
+    with gym.service.database.read() as connection:
+        row = connection.execute(probes.select().where(probes.c.id == made)).mappings().one()
+    settings = gym.service.settings.model_copy(update={"max_reading_mib": 256})
+    reader = Reader(settings, LocalExecutor(PRELOAD))
+    body = NewTraining(recipe="mlp", data="tidy", steps=10)
+    principal = Principal("team", "default", "runner", None)
+    planned = anyio.run(plan, reader, principal, body, row)
+    assert (planned.request.data, planned.request.optimizer) == (row["reference"], "adam")
+
+
 def test_a_probe_sets_name_goes_before_a_built_in_one_and_another_teams_is_not_there(gym: Gym, rows: Rows) -> None:
     assert gym.ask(recipe="mlp", data="teacher", steps=10).json()["request"]["data"] == "builtin:teacher"
     gym.probe("teacher", **rows())
@@ -138,6 +215,20 @@ def test_one_is_queued_once_noted_listed_and_counted(gym: Gym) -> None:
     with gym.service.database.read() as connection:
         noted = connection.execute(audit.select().where(audit.c.action == "training.create")).mappings().all()
     assert [row["resource"] for row in noted] == [first.json()["id"]]
+
+
+def test_the_first_answer_comes_again_whatever_became_of_its_data(gym: Gym, rows: Rows) -> None:
+    made = gym.probe("tidy", **rows())
+    asked = {"recipe": "mlp", "data": "tidy", "steps": 10}
+    once = {"Idempotency-Key": "k"}
+    first = gym.ask(once, **asked)
+    assert gym.service.client.delete(f"/v1/probes/{made}").status_code == 204
+    again = gym.ask(once, **asked)
+    assert (again.status_code, again.content) == (202, first.content)
+    assert again.headers["Idempotent-Replay"] == "true"
+    assert again.headers["Location"] == first.headers["Location"]
+    assert gym.ask(once, **{**asked, "steps": 11}).status_code == 409
+    assert gym.ask({"Idempotency-Key": "other"}, **asked).status_code == 422
 
 
 def test_a_team_has_no_more_than_it_may(gym: Gym, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,9 +266,13 @@ def test_a_probe_set_is_kept_for_the_training_that_learns_from_it(gym: Gym, rows
     assert gym.service.client.delete(f"/v1/uploads/{upload}").status_code == 204
 
 
-def _npz(**arrays: np.ndarray) -> bytes:
-    import io
+def _npy(array: np.ndarray, claimed: tuple[int, ...]) -> bytes:
+    out = io.BytesIO()
+    np.lib.format.write_array_header_1_0(out, {"descr": array.dtype.str, "fortran_order": False, "shape": claimed})
+    return out.getvalue() + array.tobytes()
 
+
+def _npz(**arrays: np.ndarray) -> bytes:
     out = io.BytesIO()
     np.savez(out, allow_pickle=False, **arrays)
     return out.getvalue()

@@ -86,9 +86,17 @@ class MlpRecipe:
         Raises:
             RequestError: if the recipe cannot do what is asked.
         """
-        if request.optimizer not in ("auto", "adam"):
-            raise TrainingError(f"the recipe mlp is trained by adam, not {request.optimizer}")
-        room = classroom(request.data or "teacher", request.seed)
+        _check_optimizer(request)
+        return cls.taught(request, classroom(request.data or "teacher", request.seed))
+
+    @classmethod
+    def taught(cls, request: TrainingRequest, room: Classroom) -> MlpRecipe:
+        """Returns the recipe for a request whose data have been read already.
+
+        Raises:
+            RequestError: if the recipe cannot do what is asked.
+        """
+        _check_optimizer(request)
         usual = _CLASSES if room.classes else _REGRESSION
         labels = request.labels or usual.labels
         if labels == "sampled" and not room.classes:
@@ -232,3 +240,8 @@ class MlpRecipe:
             return ()
         detail = "the entropy's labels were sampled from the model, which makes it a trace of the Fisher information"
         return (TrainingWarning("sampled_labels", detail),)
+
+
+def _check_optimizer(request: TrainingRequest) -> None:
+    if request.optimizer not in ("auto", "adam"):
+        raise TrainingError(f"the recipe mlp is trained by adam, not {request.optimizer}")
