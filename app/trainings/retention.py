@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -28,32 +30,47 @@ def clear(settings: Settings, database: Database) -> int:
         return 0
     # The files first: a training is in the table before it has a folder, and does not begin again once it has ended.
     places = sorted(folder.iterdir())
-    count = 0
     with database.read() as connection:
         payloads = sa.select(jobs.c.payload).where(jobs.c.state.in_(LIVE), jobs.c.kind == KIND)
         live = {payload["place"] for payload in connection.execute(payloads).scalars()}
         ended = [place for place in places if place.name not in live]
-        strays = [thing for place in ended for thing in place.iterdir() if _is_stray(database, connection, thing)]
-    for thing in strays:
-        if thing.is_dir():
-            shutil.rmtree(thing, ignore_errors=True)
-        else:
-            thing.unlink(missing_ok=True)
-        count += 1
-    for place in ended:
-        if not any(place.iterdir()):
-            place.rmdir()
+        needed = _needed(database, connection) if ended else ""
+    return sum(_clear(place, needed) for place in ended)
+
+
+def _clear(place: Path, needed: str) -> int:
+    """Deletes what is nobody's in the folder of a training that has ended; returns how many things."""
+    count = 0
+    # Other workers clear, too: what is gone already is as it should be.
+    with suppress(FileNotFoundError):
+        for thing in sorted(place.iterdir()):
+            with suppress(FileNotFoundError):
+                count += _remove(thing, needed)
+    try:
+        place.rmdir()
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
+            raise
     return count
 
 
-def _is_stray(database: Database, connection: Connection, thing: Path) -> bool:
-    """Whether something in the folder of a training that has ended is nobody's."""
+def _remove(thing: Path, needed: str) -> bool:
+    """Deletes a thing if it is nobody's; returns whether it did."""
     if not thing.is_dir():
+        thing.unlink()
         return True
-    if time.time() - thing.stat().st_mtime < KEPT_SECONDS:  # it may have been registered in this moment
+    recent = time.time() - thing.stat().st_mtime < KEPT_SECONDS  # it may have been registered in this moment
+    if recent or f"/{thing.parent.name}/{thing.name}/" in needed:
         return False
+    shutil.rmtree(thing, ignore_errors=True)
+    return True
+
+
+def _needed(database: Database, connection: Connection) -> str:
+    """Returns a text that has each folder that a model or a job needs in it, fetched once for all."""
     recent = sa.or_(models.c.deleted_at.is_(None), models.c.deleted_at > database.now() - KEPT_SECONDS)
-    inside = f"%/{thing.parent.name}/{thing.name}/%"
-    used = sa.select(models.c.id).where(models.c.reference.like(inside), recent)
-    needed = sa.select(jobs.c.id).where(jobs.c.state.in_(LIVE), sa.cast(jobs.c.payload, sa.Text).like(inside))
-    return all(connection.execute(asked.limit(1)).first() is None for asked in (used, needed))
+    inside = f"%/{FOLDER}/%"
+    used = sa.select(models.c.reference).where(models.c.reference.like(inside), recent)
+    payload = sa.cast(jobs.c.payload, sa.Text)
+    asked = sa.select(payload).where(jobs.c.state.in_(LIVE), payload.like(inside))
+    return "\n".join(f"{text}/" for query in (used, asked) for text in connection.execute(query).scalars())

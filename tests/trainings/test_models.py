@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -236,6 +237,23 @@ def test_what_a_training_under_way_has_kept_stays(gym: Gym) -> None:
     gym.service.client.post(f"{PATH}/{made}/cancel")
     assert clear(gym.service.settings, gym.service.database) == 1
     assert not folder.exists()
+
+
+def test_workers_that_clear_at_once_do_not_trip_over_each_other(gym: Gym, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each thing is gone in the moment that this one has seen it."""
+    gym.train()
+    gym.train(seed=4)
+    root, listed = gym.service.settings.data_dir / FOLDER, Path.iterdir
+
+    def raced(folder: Path) -> Any:
+        found = list(listed(folder))
+        if folder.parent == root:
+            shutil.rmtree(folder)
+        return iter(found)
+
+    monkeypatch.setattr(Path, "iterdir", raced)
+    assert clear(gym.service.settings, gym.service.database) == 0
+    assert list(listed(root)) == []
 
 
 def test_a_team_that_may_keep_nothing_more_trains_nothing(gym: Gym) -> None:
