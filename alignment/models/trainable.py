@@ -76,13 +76,17 @@ class Trainable:
         return pooled
 
     def files(self) -> dict[str, bytes]:
-        """Returns the folder that `path:` loads, as bytes by file name: config, safetensors, and the sidecars."""
+        """Returns the folder that `path:` loads, as bytes by file name: config, safetensors, and the sidecars.
+
+        A model that was kept in half precision is saved in float32: rounded again, it would not be what was measured.
+        """
+        dtype = torch.promote_types(self.stored, torch.float32)
         with tempfile.TemporaryDirectory() as place, quiet():
             state = self.model.state_dict()
-            state = {n: v.to(self.stored) if v.is_floating_point() else v for n, v in state.items()}
+            state = {n: v.to(dtype) if v.is_floating_point() else v for n, v in state.items()}
             self.model.save_pretrained(place, state_dict=state)
             config = Path(place, "config.json")
-            said = {**json.loads(config.read_text()), "dtype": str(self.stored).removeprefix("torch.")}
+            said = {**json.loads(config.read_text()), "dtype": str(dtype).removeprefix("torch.")}
             config.write_text(json.dumps(said, indent=2, sort_keys=True) + "\n")
             made = {file.name: file.read_bytes() for file in sorted(Path(place).iterdir())}
         return {**self.sidecars, **made}

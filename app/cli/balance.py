@@ -92,7 +92,12 @@ def balance(
 
 def rebalance(
     model: Model,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="A folder for the rebalanced model.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR", help="A folder for the rebalanced model, in float32 where it was in half precision."
+        ),
+    ],
     data: Data = None,
     side: Side = "a",
     batch: Batch = None,

@@ -56,7 +56,11 @@ def finetune(
     seed: arg.Seed = 0,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="A folder for the model and the report.  [default: finetuned-OBJECTIVE-SEED]"),
+        typer.Option(
+            metavar="DIR",
+            help="A folder for the model, in float32 where it was in half precision, and the report.  [default: "
+            "finetuned-OBJECTIVE-SEED]",
+        ),
     ] = None,
     json: arg.Json = False,
 ) -> None:

@@ -1,5 +1,6 @@
 """Fine-tuning: what moves and what does not, resuming to the bit, divergence, and the folder that is left."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -100,6 +101,27 @@ def test_the_folder_loads_as_it_was_trained(entropic: FinetuneResult, tmp_path: 
     ):
         assert torch.equal(one, other)
     assert hf.AutoConfig.from_pretrained(tmp_path).dtype == torch.float32
+
+
+@pytest.mark.parametrize("kept", [torch.bfloat16, torch.float16, torch.float64])
+def test_a_model_that_was_kept_in_another_precision_is_saved_as_it_was_measured(
+    pretrained: Pretrained, tmp_path: Path, kept: torch.dtype
+) -> None:
+    first = Path(pretrained("bert")[0].removeprefix("path:"))
+    shutil.copytree(first, tmp_path / "half")
+    hf.AutoModel.from_pretrained(first).to(kept).save_pretrained(tmp_path / "half")
+    trained = open_trainable(ModelRef("path", str(tmp_path / "half")))
+    assert trained.stored == kept
+    with torch.no_grad():
+        for parameter in trained.model.parameters():
+            parameter.mul_(1.001)
+    (tmp_path / "saved").mkdir()
+    for name, content in trained.files().items():
+        (tmp_path / "saved" / name).write_bytes(content)
+    loaded = load_encoder(ModelRef("path", str(tmp_path / "saved")))
+    texts = ["w10 w11 w12"]
+    for one, other in zip(loaded.encode(texts, "mean"), trained.encoder.encode(texts, "mean"), strict=True):
+        assert torch.equal(one, other)
 
 
 @pytest.mark.parametrize("text", ["last", "last:0", "lora:x", "none", "last:-1"])
