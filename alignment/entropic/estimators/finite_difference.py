@@ -27,7 +27,8 @@ class FiniteDifference:
     """The estimator of two gradients; the rows are split into batches of the size that is simulated.
 
     Attributes:
-        step_length: h, in the parameters' own unit; None is 1e-6 in float64 and 1e-3 in float32.
+        step_length: h, in the parameters' own unit; None is 1e-6 in float64 and 1e-3 in float32, which is no best
+            length for every model: see `_usual_length`.
     """
 
     step_length: float | None = None
@@ -93,7 +94,10 @@ def _gradient_at(
 
 
 def _usual_length(dtype: torch.dtype) -> float:
-    """Returns the length that was best in tests: rounding and curvature then err alike, by less than 1e-3 in float32.
+    """Returns a length at which small networks erred little: curvature errs with h, rounding with 1 / h.
+
+    On a pretrained model a smaller one can be better in float32: with MiniLM-L3 and a batch of 8 texts the penalty's
+    gradient erred by 4e-3 (its last block) to 9e-3 (all of it) of its length at 1e-3, and by 1e-3 to 2e-3 at 1e-4.
 
     Raises:
         TrainingError: if a number of the dtype has too few digits to be moved so little.
