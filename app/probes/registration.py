@@ -83,9 +83,7 @@ async def from_form(state: State, principal: Principal, once: Once, reader: Read
 
     def step(connection: Connection) -> Answer:
         uploads.enter(state, connection, principal, draft)
-        made = Probe.of(register(state, connection, principal, new, facts))
-        form.kept = True
-        return _answer(made)
+        return _answer(Probe.of(register(state, connection, principal, new, facts)))
 
     content = json.dumps([draft.filename, draft.sha256, *sorted(form.fields.items())])
     return await run_in_threadpool(once.answer, principal.team, step, content)

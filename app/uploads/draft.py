@@ -33,27 +33,31 @@ class Draft:
     """
 
     def __init__(self, settings: Settings, upload_id: str, filename: str, reserve: Callable[[Draft], int]) -> None:
-        """Begins a file.
+        """Names a file; nothing is written before `begin`.
 
         Args:
             settings: what the operator set.
             upload_id: the upload's id.
             filename: as `safe_name` gives it.
             reserve: given a draft that has more bytes than it may keep, returns how many it may keep from now on.
+        """
+        self.id, self.filename, self.size = upload_id, filename, 0
+        self._reserve, self._room = reserve, 0
+        self._folder = uploads_folder(settings)
+        self._draft = self._folder / f".{upload_id}"  # no upload's id begins so
+        self._hash, self._head = hashlib.sha256(), b""
+
+    def begin(self) -> None:
+        """Takes its first room, of the team's and then on the disk; whatever comes of that is its owner's to give back.
 
         Raises:
             Problem: 413 if the team has no room for any file; 503 if the disk is full.
         """
-        self.id, self.filename, self.size = upload_id, filename, 0
-        self._reserve, self._room = reserve, reserve(self)
-        self._folder = uploads_folder(settings)
-        self._draft = self._folder / f".{upload_id}"  # no upload's id begins so
-        self._hash, self._head = hashlib.sha256(), b""
+        self._room = self._reserve(self)
         try:
             self._draft.mkdir(parents=True)
-            self._file = (self._draft / filename).open("xb", buffering=0)
+            self._file = (self._draft / self.filename).open("xb", buffering=0)
         except OSError as error:
-            shutil.rmtree(self._draft, ignore_errors=True)
             raise _of(error) from error
 
     @property
@@ -108,7 +112,7 @@ class Draft:
 
     def discard(self) -> None:
         """Takes it away, whole or not."""
-        with suppress(OSError):
+        with suppress(OSError, AttributeError):  # it was never opened
             self._file.close()
         for folder in (self._draft, self.path.parent):
             shutil.rmtree(folder, ignore_errors=True)

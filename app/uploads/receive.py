@@ -31,19 +31,17 @@ class Received:
     Attributes:
         draft: its file, whole.
         fields: its other fields.
-        kept: whether the file is now an upload's; if it is not by the end, it goes.
     """
 
     draft: Draft
     fields: Mapping[str, str]
-    kept: bool = False
 
 
 @asynccontextmanager
 async def receive(
     state: State, principal: Principal, request: Request, fields: Sequence[str] = ()
 ) -> AsyncIterator[Received]:
-    """Yields the form that a request holds; its file is gone afterwards unless `kept` was set.
+    """Yields the form that a request holds; its file is gone afterwards unless it was entered as an upload.
 
     Args:
         state: of the application.
@@ -57,19 +55,17 @@ async def receive(
     length = request.headers.get("content-length", "")
     expected = int(length) if length.isascii() and length.isdigit() else None
     reader = _Reader(state, partial(service.reserve, state, principal, expected=expected), fields)
-    received = None
     try:
         async for event in parts(request):
             if isinstance(event, Part):
                 await reader.begin(event)
             else:
                 await reader.take(event)
-        received = Received(await reader.finish(), reader.fields)
-        yield received
+        yield Received(await reader.finish(), reader.fields)
     finally:
-        if reader.draft is not None and not (received and received.kept):
+        # Whether it is an upload now the database alone can say: its transaction may fail at the very end.
+        if reader.draft is not None and await run_in_threadpool(service.release, state, reader.draft):
             await run_in_threadpool(reader.draft.discard)
-            await run_in_threadpool(service.release, state, reader.draft)
 
 
 class _Reader:
@@ -104,7 +100,8 @@ class _Reader:
         if not part.filename:
             raise invalid("/file", "it is no file; send it with its name, as a browser or curl -F file=@NAME does")
         name = safe_name(part.filename)
-        self.draft = await run_in_threadpool(Draft, self._state.settings, new_id("upload"), name, self._reserve)
+        self.draft = Draft(self._state.settings, new_id("upload"), name, self._reserve)
+        await run_in_threadpool(self.draft.begin)
 
     async def take(self, data: bytes) -> None:
         if self._part == _FILE:

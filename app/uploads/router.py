@@ -38,7 +38,6 @@ async def create(request: Request, state: AppState, principal: Runner, once: DoO
 
         def step(connection: Connection) -> Answer:
             made = Upload.of(service.enter(state, connection, principal, form.draft))
-            form.kept = True
             return Answer(201, made, {"Location": f"/v1/uploads/{made.id}"})
 
         content = f"{form.draft.filename} {form.draft.sha256}"

@@ -38,10 +38,11 @@ def reserve(state: State, principal: Principal, draft: Draft, expected: int | No
     return state.database.transact(lambda connection: _reserve(state, connection, principal, draft, wished))
 
 
-def release(state: State, draft: Draft) -> None:
-    """Gives the room of a file back that did not become an upload."""
+def release(state: State, draft: Draft) -> bool:
+    """Gives the room of a file back that did not become an upload; returns whether that is so, and the file may go."""
     with state.database.write() as connection:
         connection.execute(uploads.delete().where(uploads.c.id == draft.id, uploads.c.sha256 == COMING))
+        return connection.execute(sa.select(uploads.c.id).where(uploads.c.id == draft.id)).first() is None
 
 
 def enter(state: State, connection: Connection, principal: Principal, draft: Draft) -> RowMapping:

@@ -1,5 +1,6 @@
 """Uploads over HTTP: streamed, whole or not at all, the team's own."""
 
+import errno
 import hashlib
 import io
 import os
@@ -16,6 +17,8 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
+from app.api.once import Once
+from app.problems import Problem
 from app.storage.tables import jobs, schedules, teams, uploads
 from app.teams import keys
 from app.uploads.draft import safe_name
@@ -375,3 +378,28 @@ def test_what_is_needed_is_not_deleted(service: Service) -> None:
 def test_the_form_is_described(service: Service) -> None:
     body = service.client.get("/openapi.json").json()["paths"]["/v1/uploads"]["post"]["requestBody"]
     assert body["content"]["multipart/form-data"]["schema"]["properties"]["file"]["format"] == "binary"
+
+
+def rows(service: Service) -> int:
+    with service.database.read() as connection:
+        return int(connection.execute(sa.select(sa.func.count()).select_from(uploads)).scalar_one())
+
+
+def test_a_file_that_cannot_be_begun_gives_its_room_back(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(Path, "mkdir", full)
+    assert send(service).status_code == 503
+    assert rows(service) == 0
+
+
+def test_an_entry_that_is_not_committed_gives_its_room_back(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(once: Once, team: str, step: Any, content: str = "") -> Any:
+        with service.database.write() as connection:
+            step(connection)
+            raise Problem(503, "the database was lost at the commit")
+
+    monkeypatch.setattr(Once, "answer", answer)
+    assert send(service).status_code == 503
+    assert (rows(service), on_disk(service)) == (0, [])
