@@ -9,6 +9,7 @@ stochastic gradient descent", arXiv 2402.07193.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from alignment.entropic.moments import Form, Gradients, expectations, squares
 from alignment.entropic.problem import Problem
 from alignment.entropic.sampling import Sampling
 from alignment.entropic.symmetry import Absence, Heads, Symmetries, Units, symmetries
+from alignment.errors import WorkError
 
 _LIVE = 1e-10  # a unit with less than this share of the largest unit's gradients is dead
 
@@ -124,6 +126,7 @@ def balance(
 
     Raises:
         TrainingError: if a row of the model has no gradient of its own.
+        WorkError: if the gradients are not finite.
 
     >>> from torch import nn, ones
     >>> from alignment.entropic.problem import square_error
@@ -139,11 +142,18 @@ def balance(
 
 
 def balance_of(problem: Problem, found: Symmetries, values: Mapping[str, Tensor], decay: float = 0.0) -> Balance:
-    """Returns the balance that the expectations of `forms` amount to; see `balance`."""
+    """Returns the balance that the expectations of `forms` amount to; see `balance`.
+
+    Raises:
+        WorkError: if the gradients are not finite.
+    """
+    square = sum(float(values[name].sum()) for name in problem.parameters)
+    if not math.isfinite(square):
+        raise WorkError("the gradients are not finite on these data, so nothing can be said of them: scale the data")
     weights = {name: p.detach() for name, p in problem.parameters.items()}
     norms = {name: float(values[name].sum()) for name in found.layers if name in values}
     return Balance(
-        square=sum(float(values[name].sum()) for name in problem.parameters),
+        square=square,
         units=tuple(_units(group, values, weights, decay) for group in trained_units(problem, found)),
         layers=norms,
         layer=_layer(norms, weights, decay),

@@ -110,6 +110,9 @@ def _check(name: str, a: Rows, b: Rows) -> None:
     width = max(a.inputs.shape[1], b.inputs.shape[1])
     if width > _WIDEST:
         raise TrainingError(f"{name} has inputs of width {width}; at most {_WIDEST} are taken: project them first")
+    for rows in (a, b):
+        if bool((rows.inputs == rows.inputs[:1]).all()):
+            raise TrainingError(f"{name} has the same input in every row, of which nothing is learnt; give others")
     if a.targets.is_floating_point():
         if a.targets.shape[1] > _WIDEST:
             raise TrainingError(f"{name} has targets of width {a.targets.shape[1]}; at most {_WIDEST} are taken")

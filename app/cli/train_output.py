@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from alignment.entropic.rows import FILE, rows_file
 from alignment.report.history_figure import history_figure
 from app.cli.console import screen
 from app.cli.output import write_files
+from app.trainings.work import finite
 
 _NAMES = {"nka": "normalised kernel alignment", "cka": "linear CKA"}
 
@@ -28,7 +30,7 @@ def write_training(result: TrainingResult, out: Path) -> None:
     request = result.provenance["request"]
     title = f"{request['recipe']}, {request['objective']}, seed {request['seed']}"
     files = {
-        "training.json": (json.dumps(result.to_dict(models), indent=2, allow_nan=False) + "\n").encode(),
+        "training.json": (json.dumps(finite(result.to_dict(models)), indent=2, allow_nan=False) + "\n").encode(),
         "alignment.svg": history_figure({request["objective"]: [curve]}, title, _NAMES[result.measure]),
     }
     if result.probe_name is None:
@@ -45,7 +47,7 @@ def show_training(result: TrainingResult, out: Path, *, as_json: bool) -> None:
         sys.stderr.write(f"accord: warning: {warning.detail} ({warning.code})\n")
     if as_json:
         models = {name: str(out / name) for name in "ab"}
-        sys.stdout.write(json.dumps(result.to_dict(models), indent=2, allow_nan=False) + "\n")
+        sys.stdout.write(json.dumps(finite(result.to_dict(models)), indent=2, allow_nan=False) + "\n")
         return
     console = screen()
     request = result.provenance["request"]
@@ -78,9 +80,11 @@ def _grid(result: TrainingResult) -> Table:
 def _alignment(value: float) -> str:
     """Returns an alignment by its distance from 1 where that says more.
 
-    >>> _alignment(0.25), _alignment(1 - 2e-9)
-    ('0.2500', '1 - 2.0e-09')
+    >>> _alignment(0.25), _alignment(1 - 2e-9), _alignment(float("nan"))
+    ('0.2500', '1 - 2.0e-09', 'undefined')
     """
+    if math.isnan(value):
+        return "undefined"
     return f"{value:.4f}" if value < 0.999 else f"1 - {max(1 - value, 0.0):.1e}"
 
 
@@ -88,7 +92,9 @@ def _facts(result: TrainingResult) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
     last, first = result.history[-1], result.history[0]
     if last.calibrated is not None and first.calibrated is not None:
-        table.add_row("mean, calibrated", f"{last.calibrated:.4f}, before training {first.calibrated:.4f}")
+        table.add_row(
+            "mean, calibrated", f"{_alignment(last.calibrated)}, before training {_alignment(first.calibrated)}"
+        )
     table.add_row("lowest alignment", f"{_alignment(result.lowest)}, before training {_alignment(first.lowest)}")
     table.add_row("of the outputs (CKA)", _alignment(result.outputs))
     for name, value in result.extra.items():

@@ -113,3 +113,49 @@ def test_what_cannot_be_done_is_one_sentence(accord: Accord, tmp_path: Path, lin
     assert match in answer.err
     assert answer.err.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_numbers_that_are_not_finite_are_null(accord: Accord, tmp_path: Path) -> None:
+    x = np.zeros((60, 3))
+    x[:, 0] = np.arange(60) == _learnt_row()  # all held-out items are the same point, where no alignment has a meaning
+    np.savez("flat.npz", x=x, y=np.random.default_rng(0).normal(size=(60, 1)))
+    answer = accord("train --recipe mlp --data flat.npz --steps 5 --out pair --json")
+    assert (answer.status, answer.err) == (0, "")
+    result = json.loads(answer.out, parse_constant=pytest.fail)
+    assert result["alignment"]["min"] is None
+    assert result == json.loads((tmp_path / "pair" / "training.json").read_text(), parse_constant=pytest.fail)
+    assert not (tmp_path / "pair" / "unfinished.safetensors").exists()
+    for_people = accord("train --recipe mlp --data flat.npz --steps 5 --out other")
+    assert for_people.status == 0
+    assert "undefined" in for_people.out
+    assert "nan" not in for_people.out
+
+
+def _learnt_row() -> int:
+    from alignment.entropic.classroom import classroom
+
+    np.savez("any.npz", x=np.random.default_rng(0).normal(size=(60, 3)), y=np.ones((60, 1)))
+    return int(classroom("any.npz", 0).held.int().argmin())
+
+
+def test_items_that_are_all_the_same_are_refused(accord: Accord, tmp_path: Path) -> None:
+    np.savez("const.npz", x=np.zeros((60, 3)), y=np.random.default_rng(0).normal(size=(60, 1)))
+    answer = accord("train --recipe mlp --data const.npz --steps 5 --out pair")
+    assert (answer.status, answer.out) == (2, "")
+    assert "const.npz has the same input in every row" in answer.err
+    assert answer.err.count("\n") == 1
+    assert not (tmp_path / "pair").exists()
+
+
+@pytest.mark.parametrize(
+    "command", ["balance path:pair/a", "balance path:pair/a --json", "rebalance path:pair/a --out r"]
+)
+def test_gradients_that_are_not_finite_are_one_sentence(accord: Accord, tmp_path: Path, command: str) -> None:
+    assert accord("train --recipe linear --steps 2 --out pair").status == 0
+    rows = dict(np.load(tmp_path / "pair" / "a" / "data.npz"))
+    np.savez("huge.npz", **{**rows, "x": rows["x"] * 1e200})
+    answer = accord(f"{command} --data huge.npz")
+    assert (answer.status, answer.out) == (1, "")
+    assert "the gradients are not finite" in answer.err
+    assert answer.err.count("\n") == 1
+    assert not (tmp_path / "r").exists()
