@@ -18,6 +18,7 @@ from alignment.views.triangles import Triangles
 
 _CLOSE = 2.0**-5  # of the two items' squares: below it their products cancel, and differences are taken
 _PAIRS = 1 << 22  # values gathered at a time while differences are taken
+_COPIES = 4  # of some items' features in float64, that making points of them takes at once
 _RANKING = 200.0  # floating-point operations that ranking a pair of items takes as long as
 
 
@@ -148,11 +149,32 @@ class _Streamed(Triangles):
 
     def _entries(self, index: int, number: int, permutation: Int[Tensor, " n"] | None = None) -> Float[Tensor, "r c"]:
         start, stop = self.rows(number)
-        layer = self._prepared[index]
-        wanted = layer.rows(slice(start, self.n) if permutation is None else permutation[start:])
-        points, squares = _points(wanted, self._kind, self._centres[index])
-        few = slice(0, stop - start)
-        return _unlike(points[few] @ points.T, squares[few], squares, self._kind).clamp_(min=0)
+        points, squares = self._located(index, start, stop, permutation)
+        out = torch.empty(stop - start, self.n - start, dtype=torch.float64, device=self.device)
+        width = self._prepared[index].values.shape[1]
+        step = max(len(points), self.budget // (_COPIES * 8 * width))
+        for at in range(start, self.n, step):
+            self._fill(out[:, at - start : at - start + step], points, squares, index, at, permutation)
+        return out
+
+    def _fill(
+        self,
+        out: Float[Tensor, "r c"],
+        points: Float[Tensor, "r d"],
+        squares: Float[Tensor, " r"],
+        index: int,
+        at: int,
+        permutation: Int[Tensor, " n"] | None,
+    ) -> None:
+        """Writes how unlike some items are to those from place `at` on."""
+        others, lengths = self._located(index, at, at + out.shape[1], permutation)
+        _unlike(torch.mm(points, others.T, out=out), squares, lengths, self._kind).clamp_(min=0)
+
+    def _located(
+        self, index: int, start: int, stop: int, permutation: Int[Tensor, " n"] | None
+    ) -> tuple[Float[Tensor, "r d"], Float[Tensor, " r"]]:
+        where = slice(start, stop) if permutation is None else permutation[start:stop]
+        return _points(self._prepared[index].rows(where), self._kind, self._centres[index])
 
     def _total(self, index: int, shift: Tensor | float, power: int) -> Float[Tensor, ""]:
         total = torch.zeros((), dtype=torch.float64, device=self.device)

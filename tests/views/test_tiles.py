@@ -104,3 +104,20 @@ def test_ties_far_from_the_origin_and_close_together_are_ties():
     y = random.normal(size=(60, 5))
     score = grid(MetricChoice.of("rsa"), [x], [y], dtype=torch.float64)[0, 0]
     assert score == pytest.approx(oracles.rsa(x, y), abs=1e-9)
+
+
+@pytest.mark.parametrize("dissimilarity", ["sqeuclidean", "correlation"])
+def test_blocks_of_wide_layers_are_made_of_some_items_at_a_time(dissimilarity):
+    n, width = 1100, 1600
+    choice = MetricChoice.parse(f"rsa:correlation=pearson,dissimilarity={dissimilarity}")
+    layer = np.random.default_rng(50).normal(size=(n, width))
+    layer[::2, :8] += 9
+    one, other = (views([layer], budget=4 * n**2 // 2) for _ in range(2))
+    order = torch.arange(n).roll(7)
+    with Held() as held:
+        pairing = choice.metric.pair(one, other, choice.values)
+        scores = float(pairing.observed()), float(pairing.permuted(order))
+    given = 2 * 4 * n * width  # both layers in float32, which it meets as they are read
+    assert held.most - given < 8 * n * width  # less than one layer in float64
+    whole = choice.metric.pair(views([layer]), views([layer]), choice.values)
+    assert scores == pytest.approx((1, float(whole.permuted(order))), abs=1e-6)
