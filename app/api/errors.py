@@ -62,7 +62,7 @@ def document(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-RESPONSES = document(400, 401, 403, 404, 413, 422, 429, 500, 503)
+RESPONSES = document(400, 401, 403, 404, 413, 415, 422, 429, 500, 503)
 
 
 def install(app: FastAPI) -> None:
@@ -120,6 +120,8 @@ async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
     if any(one["type"] == "json_invalid" for one in found):
         why = next(one for one in found if one["type"] == "json_invalid")
         return respond(Problem(400, f"the body is no JSON: {why.get('ctx', {}).get('error', why['msg'])}"))
+    if isinstance(error.body, bytes) and error.body:  # FastAPI reads none but what says that it is JSON
+        return respond(Problem(415, "the body is not said to be JSON; send it as application/json"))
     errors = [FieldError(pointer(one["loc"], error.body), _sentence(one)) for one in found[:_MOST_FIELDS]]
     first, some = errors[0], "" if len(found) == len(errors) else f", which has the first {len(errors)}"
     detail = (

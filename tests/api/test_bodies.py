@@ -66,3 +66,9 @@ def test_a_wrong_body_gets_a_short_answer(steady: Service, path: str, body: dict
 def test_the_number_of_wrong_fields_is_said_though_not_all_are_shown(steady: Service) -> None:
     answer = steady.client.post("/v1/comparisons", json={**SOUND, "metrics": [{}] * 900})
     assert answer.json()["detail"] == "900 fields are wrong; see errors, which has the first 50"
+
+
+def test_a_body_that_is_not_said_to_be_json_is_told_how_to_be_sent(steady: Service) -> None:
+    answer = steady.client.post("/v1/comparisons", content=b'{"model_a": "a"}', headers={"Content-Type": "text/plain"})
+    assert answer.status_code == 415
+    assert answer.json()["detail"] == "the body is not said to be JSON; send it as application/json"
