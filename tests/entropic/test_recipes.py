@@ -103,3 +103,7 @@ def test_rows_that_cannot_be_learnt_are_refused_before_anything_runs(tmp_path, s
     path = rows(tmp_path / "rows.npz", x=np.random.default_rng(0).normal(size=shape), **arrays)
     with pytest.raises(TrainingError, match=match):
         asked("mlp", data=path, **changes)
+
+
+def test_the_evidence_of_real_descent_says_that_it_may_diverge() -> None:
+    assert "gains on most seeds, may diverge on others" in RECIPES["linear"].facts.evidence

@@ -41,7 +41,8 @@ LINEAR = RecipeFacts(
     "alignment. The theory's kernel, balance and sharpness stand beside what is measured.",
     evidence="Entropic training by L-BFGS aligns every two hidden layers as the theorem says, 1 - alignment below 1e-4 "
     "on every seed tried, where plain descent on all rows stays below 0.95. Single-row descent (optimizer sgd), whose "
-    "own noise is the entropy, gains on most seeds and never becomes perfect. Nothing follows for nonlinear networks.",
+    "own noise is the entropy, gains on most seeds, may diverge on others, and never becomes perfect. Nothing follows "
+    "for nonlinear networks.",
     data=("factorial",),
     rows=False,
     views=("linear",),
