@@ -42,10 +42,10 @@ def create(state: State, connection: Connection, principal: Principal, body: New
     """
     metrics = check(body, state.settings)
     choices.check_room(state, connection, principal.team)
-    choices.check_device(connection, body.device)
     probe = find_probe(connection, principal, body.probe, "/probe")
     models = find_models(connection, principal, [(body.model_a, "/model_a"), (body.model_b, "/model_b")])
     a, b = models[body.model_a], models[body.model_b]
+    choices.check_device(connection, body.device, (a, b))
     choices.check_items(metrics, body, probe)
     for name, model in (("a", a), ("b", b)):
         at = (f"/model_{name}", f"/layers/{name}", f"/pooling/{name}")

@@ -5,15 +5,18 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from app.jobs.handler import GPU, Task
 from app.storage.tables import workers
 
 
-def gpu_to_come(connection: Connection) -> bool:
-    """Whether work on a GPU may be waited for.
+def gpu_tasks(connection: Connection) -> list[Task] | None:
+    """Returns the tasks that may be waited for on a GPU; None as long as no worker is there, for nobody can tell then.
 
-    It may if a worker has one, or one that ended within the last day had (it may come again: the rows are kept for so
-    long); and as long as no worker is there at all, for then nobody can tell.
+    One may if a worker does it on a GPU, or one that ended within the last day did (it may come again: the rows are
+    kept for so long).
     """
-    found = connection.execute(sa.select(workers.c.devices, workers.c.state)).all()
-    gpu = any(device.startswith("cuda") for devices, _ in found for device in devices)
-    return gpu or all(state != "alive" for _, state in found)
+    found = connection.execute(sa.select(workers.c.queues, workers.c.state)).all()
+    if all(state != "alive" for _, state in found):
+        return None
+    served = {queue for queues, _ in found for queue in queues}
+    return [task for task, queue in GPU.items() if queue in served]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping
@@ -11,9 +11,11 @@ from alignment.activations import Layers, select_layers
 from alignment.errors import RequestError
 from alignment.metrics import METRICS, MetricChoice, parse_metrics
 from alignment.models import POOLINGS, Pooling
+from alignment.references import ModelRef
 from app.api.errors import pointer
 from app.api.state import State
-from app.jobs.devices import gpu_to_come
+from app.jobs.devices import gpu_tasks
+from app.jobs.handler import Task
 from app.problems import FieldError, Problem, invalid
 from app.scoring.forms import Metric
 from app.scoring.schemas import Request
@@ -135,14 +137,26 @@ def check_model(
         raise invalid(at[2], f"the model {model['name']!r} cannot pool by {pooling!r}; it can by {', '.join(able)}")
 
 
-def check_device(connection: Connection, device: str) -> None:
-    """Refuses a GPU where workers are, and none of the last day had one.
+def check_device(connection: Connection, device: str, models: Iterable[RowMapping]) -> None:
+    """Refuses a GPU where workers are, and none of the last day does on one all that such a job needs.
 
     Raises:
         Problem: 422.
     """
-    if device.startswith("cuda") and not gpu_to_come(connection):
+    done = gpu_tasks(connection) if device.startswith("cuda") else None
+    if done is None:
+        return
+    if not done:
         raise invalid("/device", f"no worker has a GPU for {device!r}; take auto or cpu, or start such a worker")
+    runs = any(ModelRef.parse(model["reference"]).scheme != "features" for model in models)  # which are there already
+    needed: tuple[Task, ...] = ("extract", "score") if runs else ("score",)
+    for task in needed:
+        if task not in done:
+            raise invalid(
+                "/device",
+                f"no worker with a GPU does {task!r}, which {device!r} needs; take auto or cpu, or start a worker with "
+                f"a GPU whose ACCORD_QUEUES names {task}",
+            )
 
 
 def check_room(state: State, connection: Connection, team: str) -> None:

@@ -50,10 +50,10 @@ def create(state: State, connection: Connection, principal: Principal, body: New
     """
     metrics = check(body, state.settings)
     choices.check_room(state, connection, principal.team)
-    choices.check_device(connection, body.device)
     probe = find_probe(connection, principal, body.probe, "/probe")
     choices.check_items(metrics, body, probe)
     models = _find_models(connection, principal, body.models)
+    choices.check_device(connection, body.device, models.values())
     layers: dict[str, Layers] = _by_model("layers", body.layers, models, "all")
     pooling: dict[str, Pooling] = _by_model("pooling", body.pooling, models, "mean")
     for place, (name, model) in enumerate(models.items()):

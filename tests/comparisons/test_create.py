@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from sqlalchemy import event
 from alignment.metrics import METRICS
 from app.comparisons import service as comparisons
 from app.comparisons.schemas import NewComparison
+from app.jobs.handler import Task, queues_of
 from app.problems import Problem
 from app.storage.tables import audit, job_models, jobs, workers
 from app.teams import keys
@@ -204,10 +205,13 @@ def test_a_gpu_is_waited_for_where_no_worker_is_there_to_tell(service: Service, 
     assert service.client.post(PATH, json={**body, "device": "cuda:0"}).status_code == 202
 
 
-def _worker(service: Service, name: str, *devices: str, state: str = "alive") -> None:
+def _worker(
+    service: Service, name: str, *devices: str, does: Sequence[Task] = ("extract", "score"), state: str = "alive"
+) -> None:
     with service.database.write() as connection:
         now = service.database.now()
-        values = {"id": name, "host": "h", "pid": 1, "devices": devices, "queues": [], "state": state}
+        queues = queues_of(does, devices)
+        values = {"id": name, "host": "h", "pid": 1, "devices": devices, "queues": queues, "state": state}
         connection.execute(workers.insert().values(**values, started_at=now, beat_at=now))
 
 
@@ -222,6 +226,22 @@ def test_a_gpu_is_asked_of_workers_that_have_one(service: Service, body: Body) -
     with service.database.read() as connection:
         asked = sa.select(jobs.c.queue).order_by(jobs.c.id)
         assert connection.execute(asked).scalars().all() == ["score", "score-gpu"]
+
+
+@pytest.mark.parametrize(("here", "away"), [("extract", "score"), ("score", "extract")])
+def test_a_gpu_must_do_every_part_of_a_job(service: Service, body: Body, here: Task, away: Task) -> None:
+    _worker(service, "wrk_1", "cuda:0", does=[here])
+    _worker(service, "wrk_2", "cpu", does=[away])
+    body = {**body, "model_a": "builtin:minilm-l3"}  # which must run, as no stored activations must
+    (error,) = _refused(service, {**body, "device": "cuda"})["errors"]
+    assert error["pointer"] == "/device"
+    assert f"no worker with a GPU does '{away}'" in error["message"]
+    assert f"ACCORD_QUEUES names {away}" in error["message"]
+    study = {"models": [body["model_a"], body["model_b"]], "probe": body["probe"], "device": "cuda"}
+    answer = service.client.post("/v1/studies", json=study)
+    assert (answer.status_code, answer.json()["errors"]) == (422, [error])
+    _worker(service, "wrk_3", "cuda:0", does=[away])  # another machine's
+    assert service.client.post(PATH, json={**body, "device": "cuda"}).status_code == 202
 
 
 def test_limits_are_settings(service: Service, body: Body, tmp_path: Any) -> None:
