@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 from starlette.concurrency import run_in_threadpool
 
@@ -19,11 +20,13 @@ from app.api.jobs import find_job
 from app.api.state import State
 from app.jobs import NewJob
 from app.jobs.results import result_of
+from app.jobs.rows import LIVE
 from app.models.trained import KIND, made_by
 from app.probes.reader import Reader
 from app.probes.service import find as find_probe
 from app.problems import Problem, invalid
 from app.scoring import choices
+from app.storage.tables import jobs
 from app.teams import audit
 from app.teams.principal import Principal
 from app.teams.use import stored
@@ -36,6 +39,7 @@ from app.webhooks.address import check_url
 
 _MIB = 1 << 20
 _MOST_BYTES = 256 * _MIB  # of a probe set's arrays, unpacked: they are read with some copies of them
+_MODELS_BYTES = _MIB  # of a training's models, about; the items beside them are no more than the data's own arrays
 _LIBRARIES = 512  # MiB that torch takes in the process that reads them
 
 
@@ -154,7 +158,9 @@ def create(state: State, connection: Connection, principal: Principal, body: New
             jobs as it may.
     """
     choices.check_room(state, connection, principal.team)
-    if stored(connection, principal.team) >= state.settings.max_stored_mib * _MIB:
+    keeps = _MODELS_BYTES + (0 if plan.probe is None else _unpacked(Path(plan.probe["reference"])))
+    kept = stored(connection, principal.team) + _coming(connection, principal.team)
+    if kept + keeps > state.settings.max_stored_mib * _MIB:
         raise over_quota(state.settings.max_stored_mib)
     if plan.probe is not None:
         find_probe(connection, principal, plan.probe["id"], "/data")
@@ -171,6 +177,7 @@ def create(state: State, connection: Connection, principal: Principal, body: New
                 "probe": None if plan.probe is None else choices.items(plan.probe),
                 "place": uuid.uuid4().hex,
                 "key": principal.key,
+                "keeps": keeps,
                 "request": request,
             },
             priority=body.priority,
@@ -179,6 +186,13 @@ def create(state: State, connection: Connection, principal: Principal, body: New
     )
     audit.record(state.database, connection, principal, "training.create", row["id"])
     return row
+
+
+def _coming(connection: Connection, team: str) -> int:
+    """Returns how many bytes the team's trainings that have not ended may come to keep."""
+    keeps = sa.func.coalesce(sa.func.sum(jobs.c.payload["keeps"].as_integer()), 0)
+    asked = sa.select(keeps).where(jobs.c.team_id == team, jobs.c.kind == KIND, jobs.c.state.in_(LIVE))
+    return int(connection.execute(asked).scalar_one())
 
 
 def shown(body: NewTraining, plan: Plan) -> dict[str, Any]:

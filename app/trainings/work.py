@@ -49,6 +49,9 @@ def train_pair(payload: Mapping[str, Any], context: Context) -> Done:
     stages.progress("store", 0, 1)
     write_pair(result, place / attempt)
     trained = {member: _facts(place / attempt / member) for member in "ab"}
+    beside = sum(file.stat().st_size for file in (place / attempt).iterdir() if file.is_file())
+    trained["a"]["bytes"] += beside // 2  # the items to compare on stay for either model
+    trained["b"]["bytes"] += beside - beside // 2
     found = result.to_dict({member: facts["id"] for member, facts in trained.items()})
     found["probe"] = result.probe_name
     found["provenance"] = {

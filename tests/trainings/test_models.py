@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from alignment.entropic.recipes import TrainingRequest, train
+from alignment.entropic.recipes.files import probe_file
 from app.jobs import Context
 from app.storage.tables import jobs, models
 from app.trainings.figures import FOLDER
@@ -262,6 +263,29 @@ def test_a_team_that_may_keep_nothing_more_trains_nothing(gym: Gym) -> None:
         connection.execute(models.update().values(bytes=20480 << 20))
     answer = gym.ask(seed=9)
     assert (answer.status_code, "may keep" in answer.json()["detail"]) == (413, True)
+
+
+def test_all_that_a_training_keeps_is_counted(gym: Gym) -> None:
+    gym.train()
+    clear(gym.service.settings, gym.service.database)  # the state, which nobody keeps
+    root = gym.service.settings.data_dir / FOLDER
+    kept = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
+    assert gym.service.client.get("/v1/me").json()["use"]["stored_bytes"] == kept
+
+
+def test_what_trainings_under_way_may_keep_is_counted_before_one_more_is_queued(gym: Gym) -> None:
+    state = gym.service.app.state.accord
+    object.__setattr__(state, "settings", state.settings.model_copy(update={"max_stored_mib": 2}))
+    answers = [gym.ask(seed=seed) for seed in range(3)]
+    assert [answer.status_code for answer in answers] == [202, 202, 413]
+    gym.service.client.post(f"{PATH}/{answers[0].json()['id']}/cancel")
+    assert gym.ask(seed=9).status_code == 202
+
+
+def test_the_items_to_compare_on_are_no_more_than_tell_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alignment.entropic.recipes.files.MOST_ITEMS", 7)
+    arrays = np.load(io.BytesIO(probe_file(train(TrainingRequest(**{**TINY, "steps": 1})))))
+    assert {name: len(arrays[name]) for name in arrays.files} == {"a": 7, "b": 7}
 
 
 def test_towers_of_two_modalities_are_registered_and_compared_on_a_built_in_set(gym: Gym) -> None:

@@ -11,6 +11,8 @@ from alignment.entropic.theory import FILE as THEORY
 from alignment.entropic.theory import theory_file
 from alignment.models import own_files
 
+MOST_ITEMS = 4096  # of the items to compare on: more tell no more, and a file of all would be as large as the data
+
 
 def model_files(member: Member) -> dict[str, bytes]:
     """Returns the names and contents of the files that `path:` reads a network from, and the theory's kernel."""
@@ -19,7 +21,11 @@ def model_files(member: Member) -> dict[str, bytes]:
 
 
 def probe_file(result: TrainingResult) -> bytes:
-    """Returns the contents of a probe set, as `.npz`, that both networks can be compared on, each side its view."""
+    """Returns the contents of a probe set, as `.npz`, that both networks can be compared on, each side its view.
+
+    It has the first `MOST_ITEMS` items at most.
+    """
     out = io.BytesIO()
-    np.savez(out, allow_pickle=False, **{name: np.asarray(values) for name, values in result.probe.items()})
+    items = {name: np.asarray(values[:MOST_ITEMS]) for name, values in result.probe.items()}
+    np.savez(out, allow_pickle=False, **items)
     return out.getvalue()
