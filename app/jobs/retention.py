@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from app.jobs.rows import LIVE
 from app.storage import Database
-from app.storage.tables import job_models, job_parts, jobs, results
+from app.storage.tables import job_models, job_parts, jobs, models, results
 
 _AT_ONCE = 200  # jobs a transaction, so that none waits long for the write lock
 
@@ -14,7 +14,8 @@ _AT_ONCE = 200  # jobs a transaction, so that none waits long for the write lock
 def forget(database: Database, seconds: float) -> int:
     """Deletes jobs that ended so long ago, with their results; returns how many.
 
-    A part stays for as long as a job that has not ended counts on it.
+    A part stays for as long as a job that has not ended counts on it; what made a model, for as long as that is
+    registered: its theory is asked of it then, and the model registered anew.
     """
     total = 0
     while count := _forget_some(database, seconds):
@@ -30,10 +31,15 @@ def _forget_some(database: Database, seconds: float) -> int:
         .where(job_parts.c.part_id == jobs.c.id, parent.c.state.in_(LIVE))
         .exists()
     )
+    made = (
+        sa.select(models.c.id)
+        .where(models.c.deleted_at.is_(None), models.c.bytes > 0, models.c.source["id"].as_string() == jobs.c.id)
+        .exists()
+    )
     with database.write() as connection:
         asked = (
             sa.select(jobs.c.id)
-            .where(jobs.c.finished_at < database.now() - seconds, ~needed)
+            .where(jobs.c.finished_at < database.now() - seconds, ~needed, ~made)
             .order_by(jobs.c.finished_at)
             .limit(_AT_ONCE)
             .with_for_update(skip_locked=True)  # another worker forgets those

@@ -13,6 +13,7 @@ import pytest
 from alignment.entropic.recipes import TrainingRequest, train
 from alignment.entropic.recipes.files import probe_file
 from app.jobs import Context
+from app.jobs.retention import forget
 from app.storage.tables import jobs, models
 from app.trainings.figures import FOLDER
 from app.trainings.retention import clear
@@ -225,6 +226,20 @@ def test_files_stay_while_a_model_or_a_job_needs_them_and_then_go(gym: Gym) -> N
     assert clear(settings, database) == 1
     assert files(gym) == []
     assert list((settings.data_dir / FOLDER).iterdir()) == []
+
+
+def test_a_training_is_not_forgotten_while_a_model_of_it_is_registered(gym: Gym) -> None:
+    found = gym.train()
+    database, client = gym.service.database, gym.service.client
+    with database.write() as connection:
+        connection.execute(jobs.update().values(finished_at=jobs.c.finished_at - 1000))
+    a, b = found["result"]["models"].values()
+    client.delete(f"/v1/models/{a}")
+    assert forget(database, 100) == 0
+    assert client.get(f"{PATH}/{found['id']}/probe").status_code == 200
+    client.delete(f"/v1/models/{b}")
+    assert forget(database, 100) == 1
+    assert client.get(f"{PATH}/{found['id']}").status_code == 404
 
 
 def test_what_a_training_under_way_has_kept_stays(gym: Gym) -> None:
