@@ -14,7 +14,7 @@ from rich.table import Table
 from app.cli import arguments as arg
 from app.cli.console import screen
 from app.cli.hub import hubs
-from app.cli.output import check_folder, write_files
+from app.cli.output import check_empty, write_files
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def rebalance(
 
     from alignment.entropic.rebalance import rebalance as run
 
-    check_folder(out)
+    check_empty(out)
     subject = _open(model, data, side, batch, samples, seed, torch.float64)
     done = run(subject.problem, subject.sampling, subject.found)
     write_files(subject.files(), out)

@@ -14,7 +14,7 @@ from rich.table import Table
 from app.cli import arguments as arg
 from app.cli.console import progress_bar, screen
 from app.cli.hub import hubs
-from app.cli.output import check_folder, write_files
+from app.cli.output import check_empty, dropped_if_diverged, write_files
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -84,10 +84,10 @@ def finetune(
         seed=seed,
     )
     folder = out or Path(f"finetuned-{objective}-{seed}")
-    check_folder(folder)
-    settings = Settings.load()
     keeper = FileKeeper(folder / "unfinished.safetensors")
-    with progress_bar() as progress:
+    check_empty(folder, keeper.path)
+    settings = Settings.load()
+    with progress_bar() as progress, dropped_if_diverged(keeper.path):
         result = run(request, keeper, progress, cache=settings.cache_dir, **hubs(settings))
     report = json_format.dumps({"model": str(folder), **result.to_dict()}, indent=2, allow_nan=False)
     write_files(

@@ -8,10 +8,11 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
-from alignment.errors import RequestError, WorkError
+from alignment.errors import DivergenceError, RequestError, WorkError
 from alignment.report import AlignmentReport, MetricResult, heatmap
 from alignment.report.data import plain
 
@@ -34,6 +35,33 @@ def check_folder(out: Path | None) -> None:
             pass
     except OSError as error:
         raise RequestError(f"--out {out} cannot be written to ({error.strerror}); name another folder") from error
+
+
+def check_empty(out: Path, unfinished: Path | None = None) -> None:
+    """Checks, before any work, that nothing of the user's can be written over, beside `check_folder`.
+
+    Args:
+        out: the folder.
+        unfinished: the state of a killed run, which goes on where it is there.
+
+    Raises:
+        RequestError: if there is anything in the folder, and not that state.
+    """
+    check_folder(out)
+    if out.is_dir() and any(out.iterdir()) and not (unfinished is not None and unfinished.is_file()):
+        raise RequestError(f"{out} is not empty: name another folder, or remove it")
+
+
+@contextmanager
+def dropped_if_diverged(unfinished: Path) -> Iterator[None]:
+    """Takes a training's state away if the training diverges: from there it would do so again."""
+    try:
+        yield
+    except DivergenceError:
+        unfinished.unlink(missing_ok=True)
+        if unfinished.parent.is_dir() and not any(unfinished.parent.iterdir()):
+            unfinished.parent.rmdir()
+        raise
 
 
 def write_report(report: AlignmentReport, out: Path) -> list[Path]:

@@ -10,7 +10,7 @@ import typer
 from alignment.errors import RequestError
 from app.cli import arguments as arg
 from app.cli.console import progress_bar
-from app.cli.output import check_folder
+from app.cli.output import check_empty, dropped_if_diverged
 from app.cli.remote import submit_training
 
 _KEEP = "\b\n"  # a line break that help texts keep: click's own mark
@@ -117,10 +117,10 @@ def train(
     if follow:
         raise RequestError("--watch is for a training that is queued with --submit; leave it out, or give both")
     folder = out or Path(f"{recipe}-{objective}-{seed}")
-    check_folder(folder)
-    torch.set_num_threads(1)  # networks this small gain nothing from a second one, and sums keep their order
     keeper = FileKeeper(folder / "unfinished.safetensors")
-    with progress_bar() as progress:
+    check_empty(folder, keeper.path)
+    torch.set_num_threads(1)  # networks this small gain nothing from a second one, and sums keep their order
+    with progress_bar() as progress, dropped_if_diverged(keeper.path):
         result = run(request, keeper, progress)
     write_training(result, folder)
     keeper.path.unlink(missing_ok=True)

@@ -21,8 +21,8 @@ def test_a_fine_tuned_model_is_compared_like_any_other(accord: Accord, pretraine
     assert "50 held-out items" in answer.out
     assert {file.name for file in Path("tuned").iterdir()} >= {"model.safetensors", "config.json", "finetuning.json"}
     assert not Path("tuned/unfinished.safetensors").exists()
-    report = json.loads(accord(f"{line} --json").out)
-    assert report == json.loads(Path("tuned/finetuning.json").read_text())
+    report = json.loads(accord(f"{line[:-5]}again --json").out)
+    assert report == json.loads(Path("again/finetuning.json").read_text())
     compared = accord(
         f"compare path:tuned {other} --probe tuned/held-out.jsonl --metric cka --layers last --permutations 0 "
         "--resamples 0 --json"

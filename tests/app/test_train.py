@@ -44,7 +44,7 @@ def test_a_pair_is_trained_saved_and_compared(accord: Accord, tmp_path: Path) ->
     assert done["function_change"] < 1e-10
     again = json.loads(accord("balance path:balanced --json").out)
     assert again["neuron"] < 1e-10
-    assert "rebalanced in" in accord("rebalance path:pair/a --out balanced").out
+    assert "rebalanced in" in accord("rebalance path:pair/a --out anew").out
 
 
 def test_what_a_person_reads(accord: Accord) -> None:
@@ -88,6 +88,46 @@ def test_a_killed_run_goes_on(accord: Accord, tmp_path: Path, monkeypatch: pytes
     assert not (tmp_path / "pair" / "unfinished.safetensors").exists()
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "train --seed 3 --steps 2 --out full",
+        "rebalance path:full/a --out full",
+        "rebalance path:full/a --out full/a",
+        "finetune builtin:minilm-l3 --towards builtin:minilm-l6 --probe texts.txt --out full",
+    ],
+)
+def test_a_folder_that_is_not_empty_stays_as_it_is(accord: Accord, tmp_path: Path, line: str) -> None:
+    (tmp_path / "full" / "a").mkdir(parents=True)
+    for name in ("training.json", "a/config.json"):
+        (tmp_path / "full" / name).write_text("mine")
+    (tmp_path / "texts.txt").write_text("one\ntwo\n")
+    before = sorted(tmp_path.rglob("*"))
+    answer = accord(line)
+    assert (answer.status, answer.out) == (2, "")
+    assert answer.err == f"accord: {line.rpartition(' ')[2]} is not empty: name another folder, or remove it\n"
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (tmp_path / "full" / "training.json").read_text() == "mine"
+
+
+def test_a_diverged_training_leaves_nothing(accord: Accord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from alignment.entropic.training import trainee
+    from alignment.errors import DivergenceError
+
+    advance, pieces = trainee.Trainee.advance, []
+
+    def diverge(self: Any, *arguments: Any) -> Any:
+        pieces.append(self.member)
+        if len(pieces) > 4:
+            raise DivergenceError("the loss is no longer a number")
+        return advance(self, *arguments)
+
+    monkeypatch.setattr(trainee.Trainee, "advance", diverge)
+    assert accord("train --recipe linear --out pair").status == 1
+    assert len(pieces) == 5  # two pieces were kept by then
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_strength_that_loses_rank_is_warned_about(accord: Accord) -> None:
     answer = accord("train --strength 0.5 --steps 20 --seed 7")
     assert answer.status == 0
@@ -105,6 +145,8 @@ def test_a_strength_that_loses_rank_is_warned_about(accord: Accord) -> None:
         ("balance path:nowhere", "no such folder"),
         ("rebalance path:nowhere --out x", "no such folder"),
         ("balance nonsense", "does not name a model"),
+        ("balance builtin:minilm-l3 --data builtin:language-reference --side zzz", "side is 'a' or 'b', not 'zzz'"),
+        ("balance path:nowhere --side c", "side is 'a' or 'b', not 'c'"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence(accord: Accord, tmp_path: Path, line: str, match: str) -> None:

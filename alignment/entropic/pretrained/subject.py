@@ -79,6 +79,8 @@ def open_subject(
     Raises:
         RequestError: if the model or the data cannot be read, or do not fit.
     """
+    if side not in ("a", "b"):
+        raise TrainingError(f"side is 'a' or 'b', not {side!r}")
     ref = ModelRef.parse(model)
     if is_own(ref):
         return _own(ref, data, side, batch or 1)
