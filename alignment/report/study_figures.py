@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import math
 import warnings
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -54,7 +55,8 @@ def matrix_figure(result: MatrixResult, models: tuple[str, ...]) -> bytes:
         image = axes.imshow(
             values, aspect="equal", interpolation="nearest", cmap="RdBu_r" if signed else "viridis", vmin=low, vmax=top
         )
-        names = [short(models[place]) for place in order]
+        called = short_names(models)
+        names = [called[models[place]] for place in order]
         axes.set_xticks(range(count), labels=names, rotation=90)
         axes.set_yticks(range(count), labels=names)
         axes.tick_params(length=2, labelsize=7)
@@ -89,11 +91,12 @@ def trend_figure(trend: Trend, key: str, models: tuple[str, ...]) -> bytes:
         means = [_number(value) for value in trend.mean_alignment]
         axes.scatter(trend.capability, means, s=18, color="C0", zorder=3)
         middle = (min(trend.capability) + max(trend.capability)) / 2
+        called = short_names(models)
         points = sorted(zip(trend.capability, means, models, strict=True))
         for place, (x, y, name) in enumerate(points):
             left = x <= middle  # a label runs towards the middle, where there is room for it
             axes.annotate(
-                short(name),
+                called[name],
                 (x, y),
                 xytext=(5 if left else -5, -3 if place % 2 else 3),  # so that labels of near points stay apart
                 textcoords="offset points",
@@ -129,6 +132,17 @@ def short(model: str) -> str:
     name = name if colon else model
     name = name.rstrip("/").rpartition("/")[2] if scheme in ("features", "path") else name
     return name if len(name) <= _LETTERS else f"{name[: _LETTERS // 2]}…{name[1 - _LETTERS // 2 :]}"
+
+
+def short_names(models: Iterable[str]) -> dict[str, str]:
+    """Returns each model's short name, and the whole name where two have the same short one.
+
+    >>> short_names(["path:q/a", "path:p/a", "path:p/b"])
+    {'path:q/a': 'path:q/a', 'path:p/a': 'path:p/a', 'path:p/b': 'b'}
+    """
+    made = {model: short(model) for model in models}
+    often = Counter(made.values())
+    return {model: name if often[name] == 1 else model for model, name in made.items()}
 
 
 def _write(

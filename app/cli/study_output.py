@@ -7,7 +7,7 @@ import io
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from rich import box
@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from alignment.report.study import KernelResult, MatrixResult, Prediction, StudyReport
-from alignment.report.study_figures import FOUND, matrix_figure, orders, short, trend_figure
+from alignment.report.study_figures import FOUND, matrix_figure, orders, short_names, trend_figure
 from app.cli.console import screen
 from app.cli.output import write_files
 
@@ -38,9 +38,9 @@ def show(report: StudyReport, *, as_json: bool, out: Path | None) -> None:
         _show_metric(console, report, result)
     if report.prediction is not None:
         kernel = report.prediction.kernel
-        source = "PMI of " * (kernel["kind"] != "kernel") + f"{kernel['kind']} {kernel['path']}"
+        source = "PMI of " * (kernel["kind"] in ("counts", "corpus")) + f"{kernel['kind']} {kernel['path']}"
         console.print(f"\nbest layers against the kernel: {escape(source)}, {report.prediction.samples} items")
-        console.print(_kernel_table(report.prediction))
+        console.print(_kernel_table(report.prediction, short_names(model.name for model in report.models)))
     for path in written:
         console.print(f"[dim]{escape(str(path))}[/dim]", soft_wrap=True)
 
@@ -72,15 +72,15 @@ def matrix_csv(result: MatrixResult, models: tuple[str, ...]) -> str:
 
 def _show_metric(console: Console, report: StudyReport, result: MatrixResult) -> None:
     models = tuple(model.name for model in report.models)
-    small = len(models) <= _ACROSS
+    called, small = short_names(models), len(models) <= _ACROSS
     what = "the score of each two models' best pair of layers" if small else "each model's nearest, by its best layers"
     console.print(f"\n{escape(result.key)}: {what}")
-    console.print((_matrix_table if small else _nearest_table)(result, models))
+    console.print((_matrix_table if small else _nearest_table)(result, called))
     if small and _any_unsure(result):
         console.print(f"  in brackets: not told from chance (q > {FOUND})")
     groups = result.clusters.groups
     if len(groups) > 1:
-        told = " | ".join(", ".join(short(name) for name in group) for group in groups)
+        told = " | ".join(", ".join(called[name] for name in group) for group in groups)
         console.print(f"  alike: {escape(told)} (silhouette {result.clusters.silhouette:.2f})")
     else:
         console.print("  no groups stand out")
@@ -92,7 +92,8 @@ def _show_metric(console: Console, report: StudyReport, result: MatrixResult) ->
         )
 
 
-def _matrix_table(result: MatrixResult, models: tuple[str, ...]) -> Table:
+def _matrix_table(result: MatrixResult, called: Mapping[str, str]) -> Table:
+    models = tuple(called)
     table = _table()
     table.add_column("", justify="right", no_wrap=True)
     table.add_column("model" if result.symmetric else "A down, B across", overflow="fold")
@@ -103,11 +104,12 @@ def _matrix_table(result: MatrixResult, models: tuple[str, ...]) -> Table:
     for number, a in enumerate(order, start=1):
         if models[a] in starts:
             table.add_section()
-        table.add_row(str(number), escape(short(models[a])), *(_cell(result, a, b) for b in order))
+        table.add_row(str(number), escape(called[models[a]]), *(_cell(result, a, b) for b in order))
     return table
 
 
-def _nearest_table(result: MatrixResult, models: tuple[str, ...]) -> Table:
+def _nearest_table(result: MatrixResult, called: Mapping[str, str]) -> Table:
+    models = tuple(called)
     table = _table()
     for name in ("model", "nearest"):
         table.add_column(name, overflow="fold")
@@ -120,14 +122,14 @@ def _nearest_table(result: MatrixResult, models: tuple[str, ...]) -> Table:
         a = models.index(name)
         scores = [(-score, b) for b, score in enumerate(result.matrix[a]) if score is not None]
         if not scores:
-            table.add_row(escape(short(name)), "undefined")
+            table.add_row(escape(called[name]), "undefined")
             continue
         b = min(scores)[1]
         grids = ((result.matrix, "{:.3f}"), (result.calibrated, "{:.3f}"), (result.q_value, "{:.2g}"))
         score, *rest = ("" if grid is None or grid[a][b] is None else form.format(grid[a][b]) for grid, form in grids)
         span = None if result.interval is None else result.interval[a][b]
         interval = "" if span is None else "{:.2f}–{:.2f}".format(*span)
-        table.add_row(escape(short(name)), escape(short(models[b])), score, interval, *rest)
+        table.add_row(escape(called[name]), escape(called[models[b]]), score, interval, *rest)
     return table
 
 
@@ -142,7 +144,7 @@ def _any_unsure(result: MatrixResult) -> bool:
     return any(q is not None and q > FOUND for row in result.q_value or () for q in row)
 
 
-def _kernel_table(prediction: Prediction) -> Table:
+def _kernel_table(prediction: Prediction, called: Mapping[str, str]) -> Table:
     table = _table()
     table.add_column("model", overflow="fold")
     table.add_column("metric", no_wrap=True)
@@ -151,14 +153,14 @@ def _kernel_table(prediction: Prediction) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for result in prediction.metrics:
         table.add_section()
-        for row in _kernel_rows(result):
+        for row in _kernel_rows(result, called):
             table.add_row(*row)
     return table
 
 
-def _kernel_rows(result: KernelResult) -> Iterator[list[str]]:
+def _kernel_rows(result: KernelResult, called: Mapping[str, str]) -> Iterator[list[str]]:
     for fit in result.models:
-        names = [escape(short(fit.model)), escape(result.key), escape(fit.layer or "undefined")]
+        names = [escape(called[fit.model]), escape(result.key), escape(fit.layer or "undefined")]
         numbers = (fit.score, fit.null_mean, fit.calibrated)
         yield [
             *names,

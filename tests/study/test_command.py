@@ -98,3 +98,34 @@ def test_what_cannot_be_done_is_one_sentence_and_status_2(accord, line, tmp_path
     assert sentence in answer.err
     assert len(answer.err.splitlines()) == 1
     assert not answer.out
+
+
+def test_models_of_one_file_name_are_told_apart(accord, plant, probe, tmp_path):
+    for folder in ("q", "qp"):
+        (tmp_path / folder).mkdir()
+    for number, name in enumerate(["q/a", "qp/a", "b"]):
+        plant(name, number, seed=number)
+    names = ["features:q/a.npz", "features:qp/a.npz", "features:b.npz"]
+    table = f"study {' '.join(names)} --probe {probe} --metric cka --permutations 0 --resamples 0"
+    answer = accord(f"{table} --out out")
+    assert answer.status == 0, answer.err
+    drawn = "".join(ElementTree.parse(tmp_path / "out/cka.svg").getroot().itertext())
+    for shown in (answer.out, drawn):
+        assert all(name in shown for name in names[:2])
+        assert "b.npz" in shown
+        assert names[2] not in shown
+
+
+def test_a_kernel_of_the_theory_is_called_one(accord, tmp_path):
+    for seed in (1, 2):
+        assert accord(f"train --recipe linear --steps 5 --seed {seed} --out pair{seed}").status == 0
+    with np.load("pair1/probe.npz") as arrays:
+        np.savez("x.npz", x=arrays["a"])
+    answer = accord(
+        "study path:pair1/a path:pair2/a --probe x.npz --metric cka --theory pair1/a --permutations 0 --resamples 0"
+    )
+    assert answer.status == 0, answer.err
+    assert "against the kernel: theory pair1/a" in answer.out
+    assert "PMI" not in answer.out
+    assert "path:pair1/a" in answer.out
+    assert "path:pair2/a" in answer.out
