@@ -232,6 +232,7 @@ def _point(
         layer=max(b.layer or 0.0 for b in found),
         matrix=max(b.matrix or 0.0 for b in found),
         loss=(losses[0], losses[1]),
+        grid=grid.tolist(),
     )
 
 

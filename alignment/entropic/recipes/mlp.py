@@ -213,6 +213,8 @@ class MlpRecipe:
             matrix=None,
             loss=mean_losses(problems),
             calibrated=sum(map(sum, level)) / grid.numel(),
+            grid=grid.tolist(),
+            calibrated_grid=level,
         )
 
     def _member(

@@ -71,6 +71,9 @@ class TrainingWarning:
     detail: str
 
 
+_ALIGNED = ("step", "min", "mean", "calibrated", "grid", "calibrated_grid")  # what a point says of the alignment
+
+
 @dataclass(frozen=True)
 class TrainingResult:
     """A finished training.
@@ -139,7 +142,7 @@ class TrainingResult:
                 "calibrated": None if self.calibrated is None else [list(row) for row in self.calibrated],
                 "outputs": self.outputs,
                 **self.extra,
-                "history": [{key: p[key] for key in ("step", "min", "mean", "calibrated")} for p in points],
+                "history": [{key: p[key] for key in _ALIGNED} for p in points],
             },
             "balance": {
                 "neuron": last.neuron,

@@ -220,6 +220,8 @@ class TransformerRecipe:
             loss=mean_losses(problems),
             attention=max(b.attention or 0.0 for b in found),
             calibrated=sum(map(sum, level)) / grid.numel(),
+            grid=grid.tolist(),
+            calibrated_grid=level,
         )
 
     def _member(

@@ -21,6 +21,8 @@ class AlignmentPoint:
         loss: the two networks' losses.
         attention: of attention's pairs of matrices.
         calibrated: the mean alignment against shuffled items, where the measure is calibrated.
+        grid: the alignment of each hidden layer of A (rows) with each of B; None in a state kept before there was one.
+        calibrated_grid: the same against shuffled items, where the measure is calibrated.
     """
 
     step: int
@@ -32,6 +34,8 @@ class AlignmentPoint:
     loss: tuple[float, float]
     attention: float | None = None
     calibrated: float | None = None
+    grid: list[list[float]] | None = None
+    calibrated_grid: list[list[float]] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Returns it as plain JSON, from which `from_dict` makes it again."""
@@ -45,6 +49,8 @@ class AlignmentPoint:
             "loss": list(self.loss),
             "attention": self.attention,
             "calibrated": self.calibrated,
+            "grid": self.grid,
+            "calibrated_grid": self.calibrated_grid,
         }
 
     @classmethod
@@ -60,4 +66,6 @@ class AlignmentPoint:
             (a, b),
             attention=values["attention"],
             calibrated=values["calibrated"],
+            grid=values.get("grid"),
+            calibrated_grid=values.get("calibrated_grid"),
         )
