@@ -87,9 +87,20 @@ def test_killed_then_handed_over_it_comes_to_the_same_numbers(service: Service, 
     first.kill()
     first.wait()
     reached = steps(service, job)
+    stale = row(service, job)["progress"]  # which stays until the next worker says something
     second = start()
-    eventually(lambda: row(service, job)["losses"] == 1 and steps(service, job) > reached, looks=2400)
-    reached = steps(service, job)
+    told = list[int]()  # by the second worker, from its first word on
+
+    def goes_on() -> bool:
+        found = row(service, job)
+        progress = found["progress"] if found["state"] == "running" else None
+        if found["losses"] == 1 and progress and progress["stage"] == "train" and progress != stale:
+            told.append(progress["done"])
+        return bool(told) and told[-1] > reached
+
+    eventually(goes_on, looks=2400)
+    assert min(told) > 0  # from what was kept, not from the beginning
+    reached = told[-1]
     assert reached < ASKED["steps"]
     second.send_signal(signal.SIGTERM)
     assert second.wait(60) == 0
