@@ -147,13 +147,10 @@ def balance_of(problem: Problem, found: Symmetries, values: Mapping[str, Tensor]
     Raises:
         WorkError: if the gradients are not finite.
     """
-    square = sum(float(values[name].sum()) for name in problem.parameters)
-    if not math.isfinite(square):
-        raise WorkError("the gradients are not finite on these data, so nothing can be said of them: scale the data")
     weights = {name: p.detach() for name, p in problem.parameters.items()}
     norms = {name: float(values[name].sum()) for name in found.layers if name in values}
-    return Balance(
-        square=square,
+    made = Balance(
+        square=sum(float(values[name].sum()) for name in problem.parameters),
         units=tuple(_units(group, values, weights, decay) for group in trained_units(problem, found)),
         layers=norms,
         layer=_layer(norms, weights, decay),
@@ -168,6 +165,10 @@ def balance_of(problem: Problem, found: Symmetries, values: Mapping[str, Tensor]
         ),
         absent=found.absent,
     )
+    residuals = [each for pair in (*made.matrices, *made.heads) for each in pair.each]
+    if not all(map(math.isfinite, (made.square, *residuals))):  # the residuals square what is squared already
+        raise WorkError("the gradients are not finite on these data, or their squares: scale the data")
+    return made
 
 
 def forms(problem: Problem, found: Symmetries) -> dict[str, Form]:
