@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_format
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -68,6 +69,7 @@ def finetune(
     from alignment.entropic.finetuning import FinetuneRequest
     from alignment.entropic.finetuning import finetune as run
     from alignment.entropic.training.keeper import FileKeeper
+    from app.trainings.work import finite
 
     request = FinetuneRequest(
         model=model,
@@ -89,7 +91,7 @@ def finetune(
     settings = Settings.load()
     with progress_bar() as progress, dropped_if_diverged(keeper.path):
         result = run(request, keeper, progress, cache=settings.cache_dir, **hubs(settings))
-    report = json_format.dumps({"model": str(folder), **result.to_dict()}, indent=2, allow_nan=False)
+    report = json_format.dumps(finite({"model": str(folder), **result.to_dict()}), indent=2, allow_nan=False)
     write_files(
         {**result.model.files(), "finetuning.json": (report + "\n").encode(), **_probe(result)},
         folder,
@@ -121,9 +123,13 @@ def _show(result: FinetuneResult, folder: Path) -> None:
         table.add_column(head, justify="left" if head[0].isdigit() else "right")
     for metric in result.after.scores:
         pair = (result.before.last(metric), result.after.last(metric))
-        table.add_row(f"{metric} with {escape(request['towards'])}, calibrated", *(f"{value:.4f}" for value in pair))
+        table.add_row(f"{metric} with {escape(request['towards'])}, calibrated", *map(_number, pair))
     table.add_row("loss of the task", f"{result.before.task:.4f}", f"{result.after.task:.4f}")
     for metric, value in result.moved.items():
-        table.add_row(f"{metric} with itself before", "1.0000", f"{value:.4f}")
+        table.add_row(f"{metric} with itself before", "1.0000", _number(value))
     console.print(table)
     console.print(f"[dim]of the last layers; the model is path:{escape(str(folder))}[/dim]", soft_wrap=True)
+
+
+def _number(value: float) -> str:
+    return "undefined" if math.isnan(value) else f"{value:.4f}"

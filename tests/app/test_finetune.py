@@ -31,6 +31,20 @@ def test_a_fine_tuned_model_is_compared_like_any_other(accord: Accord, pretraine
     assert score == pytest.approx(report["after"]["metrics"]["cka"]["score"][-1][-1], abs=1e-6)
 
 
+def test_items_that_are_all_the_same_have_no_alignment(accord: Accord, pretrained: Pretrained) -> None:  # noqa: F811
+    model, _ = pretrained("bert")
+    Path("same.txt").write_text("the cat sat on the mat\n" * 160)
+    line = f"finetune {model} --towards {model} --probe same.txt --steps 1 --batch 4"
+    answer = accord(f"{line} --out tuned --json")
+    assert answer.status == 0, answer.err
+    report = json.loads(answer.out, parse_constant=pytest.fail)
+    assert report["after"]["metrics"]["cka"]["score"][-1][-1] is None
+    assert not Path("tuned/unfinished.safetensors").exists()
+    for_people = accord(f"{line} --out other").out
+    assert "undefined" in for_people
+    assert "nan" not in for_people
+
+
 def test_a_pretrained_model_is_balanced_and_rebalanced(accord: Accord, pretrained: Pretrained) -> None:  # noqa: F811
     model, probe = pretrained("bert")
     line = f"{model} --data {probe} --samples 32 --batch 4"
