@@ -28,6 +28,8 @@ def ask(folder: Path, database: str, examples: int) -> subprocess.CompletedProce
     with LocalService.start(folder, settings) as service:
         with Client(service.url, key) as client:  # what the document's examples name
             register(client, folder, ("minilm", "efficientnet"), "captions")
+            # Drawn once by a process, which takes seconds: more on a busy machine than an answer may take.
+            client.post("/v1/probes", {"name": "drawn", "source": {"type": "builtin", "id": "emoji"}})
         command = [
             str(Path(sys.executable).parent / "schemathesis"),
             *("--config-file", str(Path(__file__).with_name("schemathesis.toml"))),

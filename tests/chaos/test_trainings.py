@@ -26,13 +26,13 @@ Start = Callable[[], "subprocess.Popen[bytes]"]
 
 
 @pytest.fixture
-def start(service: Service, database_url: str, tmp_path: Path) -> Iterator[Start]:
+def start(service: Service, tmp_path: Path) -> Iterator[Start]:
     """Returns a function that starts a worker, one at a time."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ACCORD_")}
     settings = {
         "ACCORD_DATA_DIR": str(service.settings.data_dir),
         "ACCORD_CACHE_DIR": str(service.settings.cache_dir),
-        "ACCORD_DATABASE_URL": database_url,
+        "ACCORD_DATABASE_URL": service.database.url,
         "ACCORD_DEVICES": "cpu",
         "ACCORD_LEASE_SECONDS": "3",
         "ACCORD_GRACE_SECONDS": "0.5",
@@ -83,7 +83,7 @@ def test_killed_then_handed_over_it_comes_to_the_same_numbers(service: Service, 
     undisturbed = finite(train(TrainingRequest(**ASKED)).to_dict({}))
     job = service.client.post("/v1/trainings", json=ASKED).json()["id"]
     first = start()
-    eventually(lambda: steps(service, job) >= 200)
+    eventually(lambda: steps(service, job) >= 200, looks=2400)
     first.kill()
     first.wait()
     reached = steps(service, job)
@@ -120,7 +120,7 @@ def test_killed_then_handed_over_it_comes_to_the_same_numbers(service: Service, 
 def test_cancelled_its_process_is_gone_and_the_worker_goes_on(service: Service, start: Start) -> None:
     job = service.client.post("/v1/trainings", json={**ASKED, "steps": 1_000_000}).json()["id"]
     worker = start()
-    eventually(lambda: steps(service, job) >= 100)
+    eventually(lambda: steps(service, job) >= 100, looks=2400)
     below = children(worker)
     assert service.client.post(f"/v1/trainings/{job}/cancel").json()["status"] == "cancelled"
     eventually(lambda: sum(map(is_running, below)) < len(below))
