@@ -24,6 +24,8 @@ class AlignmentPoint(BaseModel):
     min: float | None = Field(description="the lowest alignment of two hidden layers", examples=[0.2])
     mean: float | None = Field(description="the mean over all pairs of them", examples=[0.3])
     calibrated: float | None = Field(description="the mean of the calibrated ones; null for `nka`", examples=[0.1])
+    grid: Grid | None = Field(None, description="each pair's, A's hidden layers the rows", examples=_GRID)
+    calibrated_grid: Grid | None = Field(None, description="the calibrated ones; null for `nka`", examples=_GRID)
 
 
 class PairAlignment(BaseModel):

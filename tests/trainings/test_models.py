@@ -45,6 +45,7 @@ def test_the_result_is_that_of_the_science_and_both_models_are_registered(gym: G
     result, here = found["result"], train(TrainingRequest(**TINY)).to_dict({})
     for part in ("alignment", "balance", "prediction", "sharpness", "task", "loss", "warnings"):
         assert result[part] == finite(here[part])
+    assert result["alignment"]["history"][-1]["grid"] == result["alignment"]["grid"]  # each pair's, at each step
     assert result["provenance"]["request"] == found["request"]
     assert str(gym.folder) not in str(found)
     for member in "ab":
