@@ -15,6 +15,7 @@ from alignment.entropic.chance import generator
 from alignment.entropic.estimators import FiniteDifference
 from alignment.entropic.loss import EntropicLoss
 from alignment.entropic.pretrained.contrastive import Contrastive
+from alignment.entropic.training.moments import moments, take_up
 from alignment.entropic.training.trainee import NotFiniteError
 
 
@@ -75,9 +76,8 @@ class RunningContrastive:
 
     def state(self) -> Mapping[str, Any]:
         """Returns the moments by the parameter's number."""
-        return {str(i): dict(self._optimizer.state[p]) for i, p in enumerate(self._parameters)}
+        return moments(self._optimizer, self._parameters)
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Takes up such a state."""
-        for i, parameter in enumerate(self._parameters):
-            self._optimizer.state[parameter].update(state[str(i)])
+        take_up(self._optimizer, self._parameters, state)

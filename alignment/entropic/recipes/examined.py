@@ -1,4 +1,4 @@
-"""Examined: what nonlinear recipes measure on: the hidden layers and outputs of both networks, and the first rows."""
+"""Examined: what nonlinear recipes measure, and on what: hidden layers and outputs of both networks, the first rows."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from alignment.entropic.balance import balance
+from alignment.entropic.calibrated import calibrated
 from alignment.entropic.estimators import Estimator, FiniteDifference, GhostNorm
+from alignment.entropic.kernels import kernel_alignment
 from alignment.entropic.problem import Problem
 from alignment.entropic.recipes.request import EstimatorName
 from alignment.entropic.rows import Rows
 from alignment.entropic.sampling import Sampling
+from alignment.entropic.training.point import AlignmentPoint
 
 
 class Network(Protocol):
@@ -49,6 +53,33 @@ def mean_losses(problems: list[Problem]) -> tuple[float, float]:
     with torch.no_grad():
         a, b = (float(p.losses(p.model(p.inputs), p.targets).mean()) for p in problems)
     return a, b
+
+
+def point(step: int, hidden: Mapping[str, list[Tensor]], problems: list[Problem], seed: int) -> AlignmentPoint:
+    """Returns what is told of a step: linear CKA of every two hidden layers, calibrated too, and the balance.
+
+    Args:
+        step: which.
+        hidden: each network's hidden layers on held-out items.
+        problems: A's and B's, on rows learnt from.
+        seed: what items are shuffled by.
+    """
+    grid = kernel_alignment(hidden["a"], hidden["b"], centred=True)
+    level = calibrated("cka", hidden["a"], hidden["b"], seed=seed).calibrated
+    found = [balance(problem, Sampling()) for problem in problems]
+    return AlignmentPoint(
+        step=step,
+        lowest=float(grid.min()),
+        mean=float(grid.mean()),
+        neuron=max(b.neuron or 0.0 for b in found),
+        layer=None,
+        matrix=None,
+        loss=mean_losses(problems),
+        attention=max((b.attention for b in found if b.attention is not None), default=None),
+        calibrated=sum(map(sum, level)) / grid.numel(),
+        grid=grid.tolist(),
+        calibrated_grid=level,
+    )
 
 
 def estimation(name: EstimatorName, batch: int) -> tuple[Estimator, Sampling]:

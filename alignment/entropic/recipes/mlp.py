@@ -12,19 +12,17 @@ from typing import ClassVar
 
 import torch
 
-from alignment.entropic.balance import balance
 from alignment.entropic.calibrated import calibrated, diagonal
 from alignment.entropic.classroom import Classroom, classroom
 from alignment.entropic.initial import dense_network
 from alignment.entropic.kernels import kernel_alignment
 from alignment.entropic.loss import EntropicLoss
-from alignment.entropic.recipes.examined import estimation, first, mean_losses, problem_of, states
+from alignment.entropic.recipes.examined import estimation, first, point, problem_of, states
 from alignment.entropic.recipes.facts import MLP, RecipeFacts
 from alignment.entropic.recipes.provenance import versions
 from alignment.entropic.recipes.request import TrainingRequest
 from alignment.entropic.recipes.result import Member, TrainingResult, TrainingWarning
 from alignment.entropic.rows import Rows
-from alignment.entropic.sampling import Sampling
 from alignment.entropic.sharpness import largest_eigenvalue, trace
 from alignment.entropic.training.keeper import Keeper
 from alignment.entropic.training.minibatch import Minibatch
@@ -200,22 +198,8 @@ class MlpRecipe:
         self, step: int, networks: dict[str, DenseNetwork], learnt: dict[str, Rows], held: dict[str, Rows]
     ) -> AlignmentPoint:
         hidden, _ = states(networks, {m: first(rows, _MEASURED) for m, rows in held.items()})
-        grid = kernel_alignment(hidden["a"], hidden["b"], centred=True)
-        level = calibrated("cka", hidden["a"], hidden["b"], seed=self.request.seed).calibrated
         problems = [problem_of(networks[m], first(learnt[m], _MEASURED)) for m in "ab"]
-        found = [balance(problem, Sampling()) for problem in problems]
-        return AlignmentPoint(
-            step=step,
-            lowest=float(grid.min()),
-            mean=float(grid.mean()),
-            neuron=max(b.neuron or 0.0 for b in found),
-            layer=None,
-            matrix=None,
-            loss=mean_losses(problems),
-            calibrated=sum(map(sum, level)) / grid.numel(),
-            grid=grid.tolist(),
-            calibrated_grid=level,
-        )
+        return point(step, hidden, problems, self.request.seed)
 
     def _member(
         self, member: str, networks: dict[str, DenseNetwork], learnt: dict[str, Rows], held: dict[str, Rows]

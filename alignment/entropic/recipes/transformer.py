@@ -14,21 +14,18 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from alignment.entropic.balance import balance
 from alignment.entropic.calibrated import calibrated, diagonal
 from alignment.entropic.emoji_groups import GROUPS
 from alignment.entropic.emoji_pairs import ALPHABET, PROBE, EmojiPairs
 from alignment.entropic.initial import tower_network
-from alignment.entropic.kernels import kernel_alignment
 from alignment.entropic.loss import EntropicLoss
 from alignment.entropic.problem import cross_entropy
-from alignment.entropic.recipes.examined import estimation, first, mean_losses, problem_of, states
+from alignment.entropic.recipes.examined import estimation, first, point, problem_of, states
 from alignment.entropic.recipes.facts import TRANSFORMER, RecipeFacts
 from alignment.entropic.recipes.provenance import versions
 from alignment.entropic.recipes.request import TrainingRequest
 from alignment.entropic.recipes.result import Member, TrainingResult, TrainingWarning
 from alignment.entropic.rows import Rows
-from alignment.entropic.sampling import Sampling
 from alignment.entropic.sharpness import largest_eigenvalue, trace
 from alignment.entropic.training.keeper import Keeper
 from alignment.entropic.training.minibatch import Minibatch
@@ -206,23 +203,8 @@ class TransformerRecipe:
         self, step: int, towers: dict[str, TowerNetwork], learnt: dict[str, Rows], held: dict[str, Rows]
     ) -> AlignmentPoint:
         hidden, _ = states(towers, held)
-        grid = kernel_alignment(hidden["a"], hidden["b"], centred=True)
-        level = calibrated("cka", hidden["a"], hidden["b"], seed=self.request.seed).calibrated
         problems = [problem_of(towers[m], first(learnt[m], _MEASURED)) for m in "ab"]
-        found = [balance(problem, Sampling()) for problem in problems]
-        return AlignmentPoint(
-            step=step,
-            lowest=float(grid.min()),
-            mean=float(grid.mean()),
-            neuron=max(b.neuron or 0.0 for b in found),
-            layer=None,
-            matrix=None,
-            loss=mean_losses(problems),
-            attention=max(b.attention or 0.0 for b in found),
-            calibrated=sum(map(sum, level)) / grid.numel(),
-            grid=grid.tolist(),
-            calibrated_grid=level,
-        )
+        return point(step, hidden, problems, self.request.seed)
 
     def _member(
         self, member: str, towers: dict[str, TowerNetwork], learnt: dict[str, Rows], held: dict[str, Rows]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from alignment.entropic.chance import generator
 from alignment.entropic.loss import EntropicLoss
 from alignment.entropic.problem import Loss, Problem, sampled_labels
+from alignment.entropic.training.moments import moments, take_up
 from alignment.entropic.training.trainee import NotFiniteError, quiet
 
 Method = Literal["adam", "adamw", "sgd"]
@@ -104,12 +105,11 @@ class RunningMinibatch:
 
     def state(self) -> Mapping[str, Any]:
         """Returns the moments, if the method has any, by the parameter's number."""
-        return {str(i): dict(self._optimizer.state[p]) for i, p in enumerate(self._parameters)}
+        return moments(self._optimizer, self._parameters)
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Takes up such a state."""
-        for i, parameter in enumerate(self._parameters):
-            self._optimizer.state[parameter].update(state[str(i)])
+        take_up(self._optimizer, self._parameters, state)
 
 
 def _optimizer(stage: Minibatch, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
