@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import groupby
 
 import numpy as np
 import pytest
@@ -70,6 +71,23 @@ def test_adam_goes_on_to_the_same_bits(labels: str) -> None:
         resumed.advance()
     assert resumed.loss == whole.loss
     assert all(torch.equal(p, q) for p, q in zip(resumed.model.parameters(), whole.model.parameters(), strict=True))
+
+
+def test_an_entropic_arm_sees_the_batches_that_a_plain_one_sees() -> None:
+    random = generator(0, "rows")
+    x, y = normal(random, 30, 4), torch.randint(0, 3, (30,), generator=random)
+
+    def batches(strength: float, labels: str) -> list[list[list[float]]]:
+        seen: list[list[list[float]]] = []
+        network = dense_network(DenseConfig((4, 6, 3)), 0, "a")
+        network.register_forward_pre_hook(lambda _, entering: seen.append(entering[0].tolist()))
+        stage = Minibatch(5, 1e-2, EntropicLoss(strength), cross_entropy, x, y, batch=8, labels=labels)  # type: ignore[arg-type]
+        stage.begin(network).advance(0, 5)
+        return [batch for batch, _ in groupby(seen)]  # a step may look at its batch more than once
+
+    plain = batches(0.0, "true")
+    assert len(plain) == 5
+    assert batches(0.1, "sampled") == batches(0.1, "true") == plain
 
 
 def test_a_file_keeper_holds_a_whole_state_of_one_request(tmp_path) -> None:

@@ -31,11 +31,14 @@ class Minibatch:
         inputs: all rows.
         targets: theirs.
         batch: rows a step, drawn with replacement; None takes all.
+        hide: makes a step's inputs and targets of its rows' inputs, before anything is computed: what is hidden of them
+            is then the same in all that the step computes. None takes the rows as they are.
         labels: the entropy's targets: `true`, or `sampled` from the model's own softmax at each step.
         method: what takes the steps. With `adamw` each step shrinks the weights by 2 γ times the rate, beside the
             gradient's own step; with the others γ‖θ‖² is part of the loss.
         anneal: the share of the strength that is left at the end; it falls to it over the second half.
-        seed: what batches and labels are drawn from.
+        seed: what batches and labels are drawn from, each by a generator of its own: whatever the labels, the batches
+            are the same.
         member: `a` or `b`, which draws its own.
     """
 
@@ -46,6 +49,7 @@ class Minibatch:
     inputs: Tensor
     targets: Tensor
     batch: int | None = None
+    hide: Callable[[Tensor, torch.Generator], tuple[Tensor, Tensor]] | None = None
     labels: Literal["true", "sampled"] = "true"
     method: Method = "adam"
     anneal: float = 1.0
@@ -84,13 +88,17 @@ class RunningMinibatch:
         stage, loss = self._stage, math.nan
         # Chance comes from the number of the first step, so no state of it has to be kept.
         random = generator(stage.seed, "adam", stage.member, first)
+        labels = generator(stage.seed, "labels", stage.member, first)
         for number in range(first, first + count):
             problem = self._all
             if stage.batch is not None:
                 problem = problem.rows(torch.randint(len(self._all), (stage.batch,), generator=random))
+            if stage.hide is not None:
+                inputs, targets = stage.hide(problem.inputs, random)
+                problem = replace(problem, inputs=inputs, targets=targets)
             if stage.labels == "sampled":
                 with torch.no_grad():
-                    drawn = sampled_labels(self._model(problem.inputs), random)
+                    drawn = sampled_labels(self._model(problem.inputs), labels)
                 problem = replace(problem, penalty_targets=drawn)
             self._optimizer.param_groups[0]["lr"] = stage.rate * (1 + math.cos(math.pi * number / stage.steps)) / 2
             value = replace(self._objective, strength=stage.strength(number)).backward(problem)
