@@ -10,9 +10,9 @@ from torch import Tensor
 
 from alignment.metrics import crossproducts
 from alignment.metrics.facts import InfluencePairing, Values
-from alignment.metrics.moments import NullMoments, Summary, stacked, summarise, third_moment, variance
+from alignment.metrics.moments import NullMoments, third_moment, variance
 from alignment.metrics.pairs import inner, inner_permuted
-from alignment.views import CentredGrams, Kernel, Views, ahead
+from alignment.views import CentredGrams, Kernel, Summary, Views, ahead
 
 _FEWEST, _MOST = 30, 4096  # items that moments describe a tail from, and that a cube of them is worth
 # The largest share of a Gram's squares in one row, and that times the root of n, with which three moments tell the tail
@@ -99,9 +99,9 @@ class Cka(InfluencePairing):
     def null_moments(self) -> NullMoments | None:
         """Returns each cell's first three moments over all permutations; None for few items, or too many to hold."""
         n = self.a.n
-        if not _FEWEST <= n <= _MOST or self.a.spread() is None or self.b.spread() is None:
+        if not _FEWEST <= n <= _MOST or not (self.a.held and self.b.held):
             return None
-        a, b = (self._summary(grams) for grams in (self.a, self.b))
+        a, b = (grams.summary(unbiased=self.unbiased) for grams in (self.a, self.b))
         rows, columns = _broadcast(a, 1), _broadcast(b, 0)
         spread = variance(rows, columns, n).clamp(min=0).sqrt()
         return NullMoments(
@@ -154,7 +154,7 @@ class Cka(InfluencePairing):
             return ahead.add_by(nothing, group, self._row_terms(x, y), ahead=self.ahead)
 
         side_a, side_b = (
-            [Sided(*one) for one in zip(grams.features, grams.diagonal, self._shift(grams).double(), strict=True)]
+            [Sided(*one) for one in zip(grams.features, grams.diagonal, grams.shift().double(), strict=True)]
             for grams in (self.a, self.b)
         )
         cross = torch.stack([torch.stack([summed(x, y) for y in side_b], dim=1) for x in side_a], dim=1)
@@ -178,15 +178,10 @@ class Cka(InfluencePairing):
         """Returns some items' rows of the matrices whose inner products the estimator is."""
         rows = grams.whole_rows(items).transpose(0, 1)
         if self.unbiased:
-            shift = self._shift(grams)
+            shift = grams.shift()
             rows = rows + shift[:, items].T.unsqueeze(2) + shift
             rows[torch.arange(len(items), device=items.device), :, items] = 0
         return rows
-
-    def _shift(self, grams: CentredGrams) -> Float[Tensor, "layers n"]:
-        """Returns what added to row and column of each entry U-centres the matrices, once their diagonal is zero."""
-        n, k = grams.n, grams.diagonal
-        return (k / (n - 2) - k.sum(dim=1, keepdim=True) / (2 * (n - 1) * (n - 2))).to(grams.dtype)
 
     def _cross(self) -> Float[Tensor, "a b"]:
         if self.cross is None:
@@ -214,17 +209,6 @@ class Cka(InfluencePairing):
         for block in grams.blocks():
             total += torch.stack([torch.linalg.vector_norm(row, dtype=torch.float64).square() for row in block])
         return total
-
-    def _summary(self, grams: CentredGrams) -> Summary:
-        summaries = []
-        for layer in range(grams.layers):
-            matrix = grams.matrix(layer)
-            if self.unbiased:
-                shift = self._shift(grams)[layer]
-                matrix += shift.unsqueeze(0) + shift.unsqueeze(1)
-                matrix.fill_diagonal_(0)
-            summaries.append(summarise(matrix))
-        return stacked(summaries)
 
 
 def _broadcast(summary: Summary, axis: int) -> Summary:

@@ -13,6 +13,7 @@ from alignment.views.grams import CentredGrams, Kernel
 from alignment.views.health import Finding, faults, oddities
 from alignment.views.neighbours import nearest_neighbours
 from alignment.views.stack import Views
+from alignment.views.summary import Summary, summarise
 from alignment.views.triangles import Triangles
 
 __all__ = [
@@ -25,9 +26,11 @@ __all__ = [
     "Factors",
     "Finding",
     "Kernel",
+    "Summary",
     "Triangles",
     "Views",
     "faults",
     "nearest_neighbours",
     "oddities",
+    "summarise",
 ]

@@ -87,10 +87,7 @@ class EdgeFinder:
         On a device that runs ahead these are all positions, and the row of no edge for those that are not here.
         """
         if self.ahead:
-            if self.table is None:
-                return slice(None), place_of(wanted, self.keys)
-            place = self.table[wanted]
-            return slice(None), torch.where(place >= 0, place, len(self.keys)).long()
+            return slice(None), self.places(wanted)
         if self.table is not None:
             place = self.table[wanted]
             hits = (place >= 0).nonzero().squeeze(1)
@@ -98,3 +95,10 @@ class EdgeFinder:
         place = torch.searchsorted(self.keys, wanted).clamp_(max=len(self.keys) - 1)
         hits = (self.keys[place] == wanted).nonzero().squeeze(1)
         return hits, place[hits]
+
+    def places(self, wanted: Int[Tensor, " wanted"]) -> Int[Tensor, " wanted"]:
+        """Returns where each of the keys is; the row of no edge for those that are not here."""
+        if self.table is None:
+            return place_of(wanted, self.keys)
+        place = self.table[wanted]
+        return torch.where(place >= 0, place, len(self.keys)).long()

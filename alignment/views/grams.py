@@ -17,6 +17,7 @@ from torch import Tensor
 
 from alignment.preprocessing import PreparedLayer
 from alignment.views.rbf import Rbf, distances_of
+from alignment.views.summary import Summary, stacked, summarise
 from alignment.views.triangles import Triangles
 
 
@@ -61,6 +62,7 @@ class CentredGrams(Triangles):
         self.diagonal = torch.empty(self.layers, self.n, dtype=torch.float64, device=self.device)
         self.features: list[Float[Tensor, "n d"]] = []
         self._tiles: list[Rbf] = []
+        self._summaries: dict[bool, Summary] = {}
         if kernel.name == "rbf" and self.spread_bytes <= budget:
             self._hold_rbf(layers, kernel.bandwidth)
         elif kernel.name == "rbf":
@@ -102,14 +104,29 @@ class CentredGrams(Triangles):
             _upper(features[rows], features[columns], place)
         return out
 
-    def matrix(self, layer: int) -> Float[Tensor, "n n"]:
-        """Returns one layer's whole matrix, a copy; only where `spread` is there."""
-        spread = self.spread()
-        if spread is None:
-            raise ValueError("the matrices do not fit the budget")
-        whole = spread[:, :, layer].contiguous()
-        whole.diagonal().copy_(self.diagonal[layer])
-        return whole
+    def shift(self) -> Float[Tensor, "layers n"]:
+        """Returns what added to row and column of each entry U-centres the matrices, once their diagonal is zero."""
+        n, k = self.n, self.diagonal
+        return (k / (n - 2) - k.sum(dim=1, keepdim=True) / (2 * (n - 1) * (n - 2))).to(self.dtype)
+
+    def summary(self, *, unbiased: bool) -> Summary:
+        """Returns every layer's summary, U-centred or centred, made once; only while the matrices are held."""
+        if unbiased not in self._summaries:
+            self._summaries[unbiased] = stacked([summarise(self._matrix(i, unbiased)) for i in range(self.layers)])
+        return self._summaries[unbiased]
+
+    def _matrix(self, layer: int, unbiased: bool) -> Float[Tensor, "n n"]:
+        whole = torch.zeros(self.n, self.n, dtype=self.dtype, device=self.device)
+        for number in range(len(self)):
+            start, stop = self.rows(number)
+            upper = self.slot(layer, number)
+            whole[start:stop, start:] += upper
+            whole[start:, start:stop] += upper.T
+        if not unbiased:
+            whole.diagonal().copy_(self.diagonal[layer])
+            return whole
+        shift = self.shift()[layer]
+        return whole.add_(shift.unsqueeze(0)).add_(shift.unsqueeze(1)).fill_diagonal_(0)
 
     def whole_rows(self, items: Int[Tensor, " m"]) -> Float[Tensor, "layers m n"]:
         """Returns the rows of some items, diagonal included."""

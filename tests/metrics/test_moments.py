@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from alignment.metrics import MetricChoice, kernel
-from alignment.metrics.moments import summarise, third_moment, variance
+from alignment.metrics.moments import third_moment, variance
+from alignment.views import grams, summarise
 from tests.metrics.support import stacks, views
 
 
@@ -51,3 +52,15 @@ def test_a_pairing_knows_its_null_exactly(key, monkeypatch):
         torch.testing.assert_close(moments.deviation, every.std(dim=0, correction=0), rtol=1e-6, atol=0)
         standard = (every - every.mean(dim=0)) / every.std(dim=0, correction=0)
         torch.testing.assert_close(moments.skewness, standard.pow(3).mean(dim=0), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("key", ["cka", "unbiased_cka", "cka:kernel=rbf"])
+def test_what_moments_need_of_a_layer_is_made_once_whatever_it_is_held_against(key, monkeypatch):
+    made = []
+    monkeypatch.setattr(grams, "summarise", lambda matrix: made.append(1) or summarise(matrix))
+    choice = MetricChoice.parse(key)
+    a, b = stacks(40, 6, 6, layers=(2, 3), seed=1)
+    one, other = views(a), views(b)
+    for left, right in ((one, other), (other, one), (one, one)):
+        assert choice.metric.pair(left, right, choice.values).null_moments() is not None
+    assert len(made) == 5
