@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -55,6 +56,26 @@ def noise() -> Callable[..., np.ndarray]:
         return np.random.default_rng(seed).normal(size=(items, width)).astype(np.float32)
 
     return make
+
+
+@pytest.fixture(
+    params=[
+        "pretended",
+        pytest.param(
+            "real",
+            marks=[
+                pytest.mark.gpu,
+                pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here"),
+            ],
+        ),
+    ]
+)
+def gpu(request: pytest.FixtureRequest) -> Iterator[torch.device]:
+    """The device `cuda:0`: the one that is there, and one that is pretended wherever the tests run."""
+    from tests.pretend import Pretend
+
+    with Pretend() if request.param == "pretended" else nullcontext():
+        yield torch.device("cuda", 0)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -37,7 +37,7 @@ class Cknna(NeighbourPairing):
         gram_a, mask_a = self.a.product[:-1][hits.ours], self.a.member[:-1][hits.ours]
         gram_b, mask_b = self.b.product[hits.theirs], self.b.member[hits.theirs]
         if self.ahead:  # an edge without its reverse counts for nothing
-            beside = torch.cat([hits.theirs, hits.theirs.new_tensor([len(self.b)])])[self.a.reverse]
+            beside = torch.cat([hits.theirs, hits.theirs.new_full((1,), len(self.b))])[self.a.reverse]
             trace = (gram_a * self.a.member[self.a.reverse]).T @ (gram_b * self.b.member[beside])
         else:
             forth, back = _reciprocal(item * n + other, other * n + item)

@@ -39,7 +39,7 @@ class Transformer(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
 
     def forward(self, ids: Tensor) -> Tensor:
-        x = self.tokens(ids) + self.positions(torch.arange(ids.shape[1])[None])
+        x = self.tokens(ids) + self.positions(torch.arange(ids.shape[1], device=ids.device)[None])
         x = x + self.start
         x = x + self.attention(self.norm(x)) * self.scale
         x = x + self.mlp(x)

@@ -66,6 +66,7 @@ def test_the_counter_sees_what_a_cpu_does_instead():
         lambda: x.cpu(),
         lambda: torch.unique(x),
         lambda: torch.tensor([1.0]),
+        lambda: x.new_tensor([1.0]),
         lambda: x.masked_select(mask),
         lambda: x.masked_fill_(mask, 0).index_put_((mask,), x[0]),
         lambda: x.repeat_interleave(mask.long()),

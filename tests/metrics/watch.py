@@ -25,12 +25,15 @@ _WAITING = {
     aten.equal,
     aten.is_nonzero,
     aten.item,
+    aten._linalg_check_errors,  # whether a decomposition came out is asked at once
+    aten._linalg_eigh,
+    aten._linalg_svd,
 }
 
 
 # what leaves torch, or comes into it, without an operation on a CPU
 _LEAVING = {"tolist", "numpy", "cpu", "item", "__array__", "__bool__", "__float__", "__int__", "__index__"}
-_COMING = {torch.tensor, torch.as_tensor}
+_COMING = {torch.tensor, torch.as_tensor, torch.Tensor.new_tensor}
 
 
 class Waits(TorchFunctionMode):
@@ -74,16 +77,23 @@ class _Operations(TorchDispatchMode):
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         packet = function.overloadpacket
         out = function(*args, **(kwargs or {}))
-        counts = packet is aten.repeat_interleave and len(args) == 1  # of counts that are on the device
-        if packet in _WAITING or counts or _by_mask(packet, args) or _between_devices(packet, args, out):
+        if waits_for(packet, args, out):
             self.seen[str(packet)] += 1
         return out
 
 
-def _by_mask(packet, args):
+def waits_for(packet, args, out):
+    """Whether the host waits for a device that does this operation."""
+    counts = packet is aten.repeat_interleave and len(args) == 1  # of counts that are on the device
+    return packet in _WAITING or counts or _fetches_index(packet, args) or _between_devices(packet, args, out)
+
+
+def _fetches_index(packet, args):
+    """Whether the host must know how many places a mask holds at, or sends places that it holds itself."""
     if packet not in (aten.index, aten.index_put, aten.index_put_, aten._index_put_impl_):
         return False
-    return any(index is not None and index.dtype in (torch.bool, torch.uint8) for index in args[1])
+    places = [index for index in args[1] if index is not None]
+    return any(index.dtype in (torch.bool, torch.uint8) or index.device != args[0].device for index in places)
 
 
 def _between_devices(packet, args, out):
