@@ -27,6 +27,7 @@ from app.jobs.executor import Executor, LocalExecutor
 from app.kinds import handlers
 from app.models import router as models
 from app.probes import router as probes
+from app.probes.builtins import BuiltinFacts
 from app.probes.reader import PRELOAD, Reader
 from app.schedules import router as schedules
 from app.scoring import catalogue
@@ -57,7 +58,8 @@ def create_app(settings: Settings, database: Database, executor: Executor | None
         database: the database; the caller closes it.
         executor: where probe sets are read; unset is in processes of this machine.
     """
-    state = State(settings, database, Ledger(database, Engine(database), handlers()))
+    reader = Reader(settings, executor or LocalExecutor(PRELOAD))
+    state = State(settings, database, Ledger(database, Engine(database), handlers()), BuiltinFacts(reader).of)
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
@@ -66,7 +68,7 @@ def create_app(settings: Settings, database: Database, executor: Executor | None
         _LOG.info("api ready")
         yield
         app.state.closing = True  # streams of events end, so that the server can
-        app.state.reader.close()
+        reader.close()
         state.ledger.engine.close()
 
     app = FastAPI(
@@ -84,7 +86,7 @@ def create_app(settings: Settings, database: Database, executor: Executor | None
     app.state.streams = Streams(settings.max_streams)
     app.state.requests = Requests()
     app.state.closing = False
-    app.state.reader = Reader(settings, executor or LocalExecutor(PRELOAD))
+    app.state.reader = reader
     errors.install(app)
     install(app, settings)
     for router in (

@@ -47,7 +47,18 @@ class Said:
         pass
 
 
+_KNOWN: dict[str, list[Mapping[str, Any]]] = {}  # what the built-in probe sets are, which is the same for every test
+
+
 def _said(order: Order) -> list[Mapping[str, Any]]:
+    if order.work != "app.probes.reading:know":
+        return _work(order)
+    name = order.payload["name"]
+    _KNOWN[name] = _KNOWN.get(name) or _work(order)
+    return _KNOWN[name]
+
+
+def _work(order: Order) -> list[Mapping[str, Any]]:
     module, _, name = order.work.partition(":")
     try:
         done = getattr(importlib.import_module(module), name)(

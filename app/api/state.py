@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request
 
@@ -20,11 +21,14 @@ class State:
         settings: what the operator set.
         database: the database.
         ledger: the jobs.
+        builtin: what a built-in probe set is, by its name, as the table of probe sets has it; the first time it may
+            take seconds, so that no transaction should ask first.
     """
 
     settings: Settings
     database: Database
     ledger: Ledger
+    builtin: Callable[[str], Mapping[str, Any]]
 
 
 async def state_of(request: Request) -> State:  # not for its waiting: what is no coroutine is given a thread

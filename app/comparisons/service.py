@@ -42,7 +42,7 @@ def create(state: State, connection: Connection, principal: Principal, body: New
     """
     metrics = check(body, state.settings)
     choices.check_room(state, connection, principal.team)
-    probe = find_probe(connection, principal, body.probe, "/probe")
+    probe = find_probe(state, connection, principal, body.probe, "/probe")
     models = find_models(connection, principal, [(body.model_a, "/model_a"), (body.model_b, "/model_b")])
     a, b = models[body.model_a], models[body.model_b]
     choices.check_device(connection, body.device, (a, b))

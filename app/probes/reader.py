@@ -73,7 +73,24 @@ class Reader:
         """
         async with self._turn(team):
             limiter = self._far if far else self._here
-            return await to_thread.run_sync(self._read, work, payload, beside, limiter=limiter)
+            return await to_thread.run_sync(self.read, work, payload, beside, limiter=limiter)
+
+    def read(self, work: str, payload: Mapping[str, Any], beside: int = 0) -> Mapping[str, Any]:
+        """Returns the same at once, in nobody's turn, and has the thread that calls it wait."""
+        settings = {
+            "data_dir": str(self._settings.data_dir.absolute()),
+            "cache_dir": str(self._settings.cache_dir.absolute()),
+            "hub_endpoint": self._settings.hub_endpoint,
+            "reading_mib": self._settings.max_reading_mib,
+            "upload_mib": self._settings.max_upload_mib,
+            "datasets_mib": self._settings.datasets_mib,
+        }
+        memory = (self._settings.max_reading_mib + beside) * _MIB
+        run = self._executor.start(Order(work, payload, "cpu", settings, memory=memory))
+        try:
+            return self._found(run, str(payload["name"]))
+        finally:
+            run.kill()
 
     def close(self) -> None:
         """Ends what is being read."""
@@ -88,23 +105,6 @@ class Reader:
         finally:
             if not turn.locked() and not turn.statistics().tasks_waiting:
                 self._teams.pop(team, None)
-
-    def _read(self, work: str, payload: Mapping[str, Any], beside: int) -> Mapping[str, Any]:
-        settings = {
-            "data_dir": str(self._settings.data_dir.absolute()),
-            "cache_dir": str(self._settings.cache_dir.absolute()),
-            "hub_endpoint": self._settings.hub_endpoint,
-            "reading_mib": self._settings.max_reading_mib,
-            "upload_mib": self._settings.max_upload_mib,
-            "datasets_mib": self._settings.datasets_mib,
-        }
-        memory = (self._settings.max_reading_mib + beside) * _MIB
-        order = Order(work, payload, "cpu", settings, memory=memory)
-        run = self._executor.start(order)
-        try:
-            return self._found(run, str(payload["name"]))
-        finally:
-            run.kill()
 
     def _found(self, run: Run, name: str) -> Mapping[str, Any]:
         deadline = time.monotonic() + _SECONDS

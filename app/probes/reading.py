@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +30,20 @@ class Facts:
         samples: how many it has.
         sha256: their fingerprint.
         reference: what `alignment` calls it, a data set's revision as a commit; may hold a path of the server.
+        views: of vectors, the names of their arrays: `x`, or `a` and `b`; None of others.
     """
 
     modality: str
     samples: int
     sha256: str
     reference: str
+    views: Sequence[str] | None = None
 
     @classmethod
     def of(cls, probe: ProbeSet, reference: str) -> Facts:
         """Returns the facts of a set; this reads all of it."""
-        return cls(probe.kind, len(probe), probe.sha256, reference)
+        views = sorted(probe.vectors) if probe.kind == "array" else None
+        return cls(probe.kind, len(probe), probe.sha256, reference, views)
 
 
 def datasets_of(settings: Mapping[str, Any]) -> Datasets:
@@ -52,6 +54,11 @@ def datasets_of(settings: Mapping[str, Any]) -> Datasets:
 def datasets_folder(cache_dir: str | Path) -> Path:
     """Returns where data sets of the hub are kept."""
     return Path(cache_dir) / "datasets"
+
+
+def drawings_folder(settings: Mapping[str, Any]) -> Path:
+    """Returns where what built-in sets take long to make is kept."""
+    return Path(settings["cache_dir"]) / "probes"
 
 
 def look(payload: Mapping[str, Any], context: Context) -> Done:
@@ -85,8 +92,22 @@ def look(payload: Mapping[str, Any], context: Context) -> Done:
         ) from error
 
 
+def know(payload: Mapping[str, Any], context: Context) -> Done:
+    """Returns the facts of a built-in probe set: the work of a child process. What it draws is kept.
+
+    Args:
+        payload: `reference`.
+        context: whose settings say where drawings are kept.
+
+    Raises:
+        ProbeError: if a package that it is made from is not installed.
+    """
+    reference = payload["reference"]
+    return Done(vars(Facts.of(load_probe(reference, cache=drawings_folder(context.settings)), reference)))
+
+
 def _seen(reference: str, payload: Mapping[str, Any], datasets: Datasets, context: Context) -> Done:
-    probe = read(reference, payload["name"], payload["columns"], datasets)
+    probe = read(reference, payload["name"], payload["columns"], datasets, drawings_folder(context.settings))
     facts = Facts.of(probe, reference)
     preview.keep(Path(context.settings["data_dir"]), facts.sha256, preview.make(probe))
     return Done(vars(facts))
@@ -104,7 +125,9 @@ def is_hub(reference: str) -> bool:
     return reference.startswith("hf:")
 
 
-def read(reference: str, name: str, columns: Mapping[str, str], datasets: Datasets) -> ProbeSet:
+def read(
+    reference: str, name: str, columns: Mapping[str, str], datasets: Datasets, drawings: Path | None = None
+) -> ProbeSet:
     """Returns the probe set of a reference.
 
     Args:
@@ -112,13 +135,14 @@ def read(reference: str, name: str, columns: Mapping[str, str], datasets: Datase
         name: what errors call it.
         columns: what it calls its columns, where that is not their own name.
         datasets: where data sets of the hub come from.
+        drawings: where what a built-in set takes long to make is kept; None makes it anew.
 
     Raises:
         ProbeError: if it cannot be read, or one of its first images is broken.
         HubUnreachableError: if it is of the hub, and that cannot be reached.
     """
     try:
-        probe = load_probe(reference, columns=columns, name=name, datasets=datasets)
+        probe = load_probe(reference, columns=columns, name=name, datasets=datasets, cache=drawings)
         pixels = 0
         for image in probe.images or ():
             pixels += math.prod(image.open().size)
@@ -130,14 +154,3 @@ def read(reference: str, name: str, columns: Mapping[str, str], datasets: Datase
             raise
         raise ProbeError(str(error).replace(reference, name).replace(str(path.parent), "…")) from error
     return probe
-
-
-@cache
-def builtin_facts(name: str) -> Facts:
-    """Returns the facts of a built-in set: made once a process, for drawing the emoji takes two seconds.
-
-    Raises:
-        UnknownNameError: if there is none of that name.
-        ProbeError: if a package that it is made from is not installed.
-    """
-    return Facts.of(load_probe(BUILTIN + name), BUILTIN + name)

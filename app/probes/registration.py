@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import Response
 from sqlalchemy import Connection
@@ -16,7 +16,7 @@ from app.api.body import check
 from app.api.once import Answer, Once
 from app.api.state import State
 from app.probes.reader import Reader
-from app.probes.reading import Facts, builtin_facts
+from app.probes.reading import Facts
 from app.probes.schemas import HuggingFaceProbe, NewForm, NewProbe, Probe, UploadedProbe
 from app.probes.service import register
 from app.problems import invalid
@@ -24,6 +24,8 @@ from app.teams.principal import Principal, require_admin
 from app.uploads import service as uploads
 from app.uploads.files import path_of
 from app.uploads.receive import Received
+
+T = TypeVar("T")
 
 
 async def from_source(state: State, principal: Principal, once: Once, reader: Reader, new: NewProbe) -> Response:
@@ -51,7 +53,7 @@ async def from_source(state: State, principal: Principal, once: Once, reader: Re
         looking = reader.look(principal.team, reference, name, source.columns.named())
         facts = await _at("/source/upload", looking)
     else:
-        facts = await _at("/source/id", run_in_threadpool(builtin_facts, source.id))
+        facts = Facts(**await _at("/source/id", run_in_threadpool(state.builtin, source.id)))
 
     def step(connection: Connection) -> Answer:
         if isinstance(source, UploadedProbe):  # which must still be there
@@ -116,7 +118,7 @@ def _dataset(source: HuggingFaceProbe) -> DatasetRef:
     return DatasetRef(source.id, source.revision, source.split)
 
 
-async def _at(pointer: str, looking: Awaitable[Facts]) -> Facts:
+async def _at(pointer: str, looking: Awaitable[T]) -> T:
     """Returns what is found; an error points at the field that named what was looked at."""
     try:
         return await looking

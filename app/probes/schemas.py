@@ -130,6 +130,11 @@ class Probe(BaseModel):
         description="what its items are: `text`, `image`, `paired` (each has an image and a text) or `array` (vectors)",
         examples=["paired"],
     )
+    views: list[Literal["x", "a", "b"]] | None = Field(
+        description="of vectors, which views it holds: `x` for every model, or `a` and `b`, one a side of a comparison: "
+        "no study can be on those; null of other items, and of a set that was registered before this was kept",
+        examples=[["a", "b"]],
+    )
     samples: int = Field(description="how many items it has", examples=[1183])
     sha256: str = Field(
         description="of its items: ids and content, in order",

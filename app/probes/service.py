@@ -9,7 +9,7 @@ from sqlalchemy import Connection, RowMapping
 from alignment.errors import RequestError
 from alignment.probes import DatasetRef
 from app.api.state import State
-from app.probes.reading import BUILTIN, Facts, builtin_facts
+from app.probes.reading import BUILTIN, Facts
 from app.probes.schemas import NewProbe
 from app.problems import invalid, not_found
 from app.storage.tables import probes
@@ -46,14 +46,16 @@ def register(state: State, connection: Connection, principal: Principal, new: Ne
     return PROBES.enter(state.database, connection, principal, values)
 
 
-def prepare(text: str) -> None:
-    """Has what `find` says of a built-in set made once, which takes seconds: call it before a transaction."""
+def prepare(state: State, text: str) -> None:
+    """Has what `find` says of a built-in set found once, which takes seconds: call it before a transaction."""
     if text.startswith(BUILTIN):
         with suppress(RequestError):  # which `find` says at its place
-            builtin_facts(text.removeprefix(BUILTIN))
+            state.builtin(text.removeprefix(BUILTIN))
 
 
-def find(connection: Connection, principal: Principal, text: str, pointer: str | None = None) -> RowMapping:
+def find(
+    state: State, connection: Connection, principal: Principal, text: str, pointer: str | None = None
+) -> RowMapping:
     """Returns the row of the probe set that a request names: by its id, by its name, or `builtin:NAME`.
 
     A built-in set need not be registered: its row then is made for the occasion, and its id is `builtin:NAME`.
@@ -65,7 +67,7 @@ def find(connection: Connection, principal: Principal, text: str, pointer: str |
         return PROBES.find(connection, principal, text, pointer)
     name = text.removeprefix(BUILTIN)
     try:
-        facts = builtin_facts(name)
+        facts = state.builtin(name)
     except RequestError as error:
         raise (not_found("probe set", text) if pointer is None else invalid(pointer, str(error))) from error
     values = {
@@ -74,6 +76,6 @@ def find(connection: Connection, principal: Principal, text: str, pointer: str |
         "source": {"type": "builtin", "id": name},
         "reference": text,
         "columns": {},
-        **vars(facts),
+        **facts,
     }
     return PROBES.unstored(connection, principal, values)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +14,7 @@ from alignment.errors import AccordError
 from app.api.state import State
 from app.comparisons import service as comparisons
 from app.comparisons.schemas import NewComparison
-from app.probes.service import find as find_probe
+from app.probes.service import prepare as prepare_probe
 from app.problems import FieldError, Problem, problem_of
 from app.scoring.schemas import Request
 from app.storage.tables import schedules, teams
@@ -67,11 +66,11 @@ def prepare(state: State, schedule_id: str) -> None:
 
     What is wrong with it is for the transaction to say.
     """
-    with state.database.read() as connection, suppress(Problem, AccordError):
-        asked = sa.select(schedules).where(schedules.c.id == schedule_id)
-        schedule = connection.execute(asked).mappings().one_or_none()
-        if schedule is not None:
-            find_probe(connection, _acting(connection, schedule), schedule["request"]["probe"])
+    with state.database.read() as connection:
+        asked = sa.select(schedules.c.request).where(schedules.c.id == schedule_id)
+        request = connection.execute(asked).scalar_one_or_none()
+    if request is not None:
+        prepare_probe(state, request["probe"])
 
 
 def rehearse(state: State, connection: Connection, principal: Principal, kind: str, body: Request) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from app.api.pages import Cursor, Limit, Page, page
 from app.api.state import AppState
 from app.schedules import service
 from app.schedules.firing import Firing
+from app.schedules.requests import prepare
 from app.schedules.runs import Outcome, RunView
 from app.schedules.schemas import NewSchedule, ScheduleChange, ScheduleView, Status
 from app.storage.tables import schedule_runs, schedules
@@ -99,6 +100,8 @@ def delete(state: AppState, principal: Runner, id: ScheduleId) -> None:
 )
 def run(state: AppState, principal: Runner, id: ScheduleId, once: DoOnce) -> Response:
     """Runs it besides when it is due, also while it is paused. Its overlap says what happens if a run is going on."""
+    if service.ID.fullmatch(id):
+        prepare(state, id)  # before there is a transaction
 
     def step(connection: Connection) -> Answer:
         made = Firing(state).by_hand(connection, service.get(connection, principal, id))

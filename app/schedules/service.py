@@ -11,6 +11,7 @@ from sqlalchemy import Connection, RowMapping
 
 from app.api.state import State
 from app.probes.service import find as find_probe
+from app.probes.service import prepare
 from app.problems import not_found
 from app.schedules.alerts import key_of
 from app.schedules.cron import next_after
@@ -23,7 +24,7 @@ from app.teams import audit
 from app.teams.principal import Principal
 from app.webhooks import check_url
 
-_ID = re.compile(r"sch_[0-9a-z]{26}")
+ID = re.compile(r"sch_[0-9a-z]{26}")
 
 
 def check(state: State, principal: Principal, body: NewSchedule | ScheduleChange) -> None:
@@ -34,8 +35,9 @@ def check(state: State, principal: Principal, body: NewSchedule | ScheduleChange
     """
     kind, request = asked(body)
     if request is not None:
+        prepare(state, request.probe)
         with state.database.read() as connection:
-            find_probe(connection, principal, request.probe, f"/{kind}/probe")
+            find_probe(state, connection, principal, request.probe, f"/{kind}/probe")
     if request is not None and request.webhook_url is not None:
         check_url(state.settings, request.webhook_url, f"/{kind}/webhook_url")
     if body.alert is not None and body.alert.webhook_url is not None:
@@ -96,7 +98,7 @@ def get(connection: Connection, principal: Principal, schedule_id: str, *, lock:
         Problem: 404 if it has none of that id.
     """
     row = None
-    if _ID.fullmatch(schedule_id):
+    if ID.fullmatch(schedule_id):
         ours = (schedules.c.id == schedule_id, schedules.c.team_id == principal.team)
         query = sa.select(schedules).where(*ours)
         row = connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()

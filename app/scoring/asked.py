@@ -14,7 +14,7 @@ from alignment.metrics import MetricChoice
 from alignment.models import Hub, HuggingFaceHub
 from alignment.preprocessing import Preprocessing
 from alignment.probes import Draw, load_probe
-from app.probes.reading import datasets_of
+from app.probes.reading import datasets_of, drawings_folder
 
 STORE = "activations"  # the store's folder beneath the data folder
 
@@ -72,7 +72,7 @@ def items_of(payload: Mapping[str, Any], name: str, settings: Mapping[str, Any])
         HubUnreachableError: if it is of the hub, not here yet, and the hub cannot be reached.
     """
     probe = payload["probe"]
-    columns, datasets, cache = probe["columns"] or None, datasets_of(settings), cache_of(settings) / "probes"
+    columns, datasets, cache = probe["columns"] or None, datasets_of(settings), drawings_folder(settings)
     whole = load_probe(probe["reference"], columns=columns, name=name, datasets=datasets, cache=cache)
     if whole.sha256 != probe["sha256"]:
         raise ProbeError(f"probe set {name!r} holds other items than when it was registered; register it anew")

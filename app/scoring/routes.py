@@ -157,7 +157,7 @@ def ask(
     """
     if body.webhook_url is not None:
         check_url(state.settings, body.webhook_url, "/webhook_url")
-    prepare(body.probe)
+    prepare(state, body.probe)
     return queue(state, principal, once, path, lambda connection: create(state, connection, principal, body))
 
 

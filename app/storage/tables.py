@@ -127,6 +127,7 @@ probes = Table(
     Column("reference", Text, nullable=False),
     Column("columns", sa.JSON, nullable=False),
     Column("modality", String(10), nullable=False),  # text, image, paired, array
+    Column("views", sa.JSON),  # of vectors: ["x"], or ["a", "b"]; null of others, and where that was not kept
     Column("samples", Integer, nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("created_at", Float, nullable=False),

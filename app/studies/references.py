@@ -69,10 +69,12 @@ def _of_training(
             "/reference/training",
             f"theory gives no kernel for the training {training}; it does for those of the recipe linear",
         )
-    if probe["modality"] != "array":
+    of_sides = probe["views"] is not None and "x" not in probe["views"]
+    if probe["modality"] != "array" or of_sides:
+        held = "vectors 'a' and 'b'" if of_sides else f"{probe['modality']} items"
         raise invalid(
             "/reference",
             f"theory's kernel is of vectors as the network takes them, and the probe set {probe['name']!r} holds "
-            f"{probe['modality']} items; give an .npz with x",
+            f"{held}; give an .npz with x",
         )
     return {"kind": TRAINING, "path": str(file), "name": f"{training}/{member}", "member": member}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, RowMapping
@@ -11,6 +11,7 @@ from alignment.activations import Layers
 from alignment.errors import UnknownNameError
 from alignment.metrics import MetricChoice
 from alignment.models import Pooling
+from alignment.references import ModelRef
 from alignment.study.reference.scores import least_items
 from app.api.errors import pointer
 from app.api.state import State
@@ -50,9 +51,10 @@ def create(state: State, connection: Connection, principal: Principal, body: New
     """
     metrics = check(body, state.settings)
     choices.check_room(state, connection, principal.team)
-    probe = find_probe(connection, principal, body.probe, "/probe")
+    probe = find_probe(state, connection, principal, body.probe, "/probe")
     choices.check_items(metrics, body, probe)
     models = _find_models(connection, principal, body.models)
+    _check_views(probe, models.values())
     choices.check_device(connection, body.device, models.values())
     layers: dict[str, Layers] = _by_model("layers", body.layers, models, "all")
     pooling: dict[str, Pooling] = _by_model("pooling", body.pooling, models, "mean")
@@ -113,6 +115,17 @@ def _find_models(connection: Connection, principal: Principal, names: Sequence[s
         if before != name:
             raise invalid(f"/models/{place}", f"{name!r} and {before!r} are one model; a study takes each model once")
     return {name: found[name] for name in names}
+
+
+def _check_views(probe: RowMapping, models: Iterable[RowMapping]) -> None:
+    """Refuses vectors that are one side's of a comparison, unless no model is to answer them."""
+    runs = any(ModelRef.parse(model["reference"]).scheme != "features" for model in models)
+    if runs and probe["views"] is not None and "x" not in probe["views"]:
+        raise invalid(
+            "/probe",
+            f"the probe set {probe['name']!r} has vectors 'a' and 'b', one a side of a comparison, and a study has no "
+            "sides; register the vectors as 'x', or compare the models two at a time with POST /v1/comparisons",
+        )
 
 
 def _called(what: str, key: str, models: Mapping[str, RowMapping]) -> str:

@@ -126,9 +126,17 @@ def test_each_kind_of_file_by_upload_and_by_form(
     assert source["type"] == "upload"
     assert service.client.get(f"/v1/uploads/{source['upload']}").json()["filename"] == file
     with service.database.read() as connection:
-        row = find(connection, principal(service), "items")
+        row = find(service.app.state.accord, connection, principal(service), "items")
     assert Path(row["reference"]).read_bytes() == data
     assert load_probe(row["reference"], columns=row["columns"], name="x").sha256 == row["sha256"]
+
+
+def test_vectors_say_which_views_they_hold(service: Service) -> None:
+    arrays = {"x": {"x": np.ones((4, 3))}, "ab": {"b": np.ones((4, 2)), "a": np.ones((4, 3))}}
+    made = {name: form(service, "v.npz", npz(**views), name=name).json() for name, views in arrays.items()}
+    assert (made["x"]["views"], made["ab"]["views"]) == (["x"], ["a", "b"])
+    assert service.client.get(f"/v1/probes/{made['ab']['id']}").json() == made["ab"]
+    assert form(service).json()["views"] is None
 
 
 def test_columns_are_named_in_either_form(service: Service) -> None:
@@ -140,7 +148,7 @@ def test_columns_are_named_in_either_form(service: Service) -> None:
     assert first.json()["sha256"] == second.json()["sha256"]
     assert second.json()["source"]["columns"] == {"text": "caption", "image": None, "id": "key", "target": None}
     with service.database.read() as connection:
-        assert find(connection, principal(service), "u")["columns"] == columns
+        assert find(service.app.state.accord, connection, principal(service), "u")["columns"] == columns
 
 
 @pytest.mark.parametrize(
@@ -322,7 +330,7 @@ def test_two_teams_are_blind_to_one_another_unless_one_shares(service: Service) 
     assert service.client.get(f"/v1/probes/{shared['id']}/preview", headers=theirs).status_code == 200
     assert service.client.delete(f"/v1/probes/{shared['id']}", headers=theirs).status_code == 403
     with service.database.read() as connection:
-        assert find(connection, principal(service, "theirs"), "s")["id"] == shared["id"]
+        assert find(service.app.state.accord, connection, principal(service, "theirs"), "s")["id"] == shared["id"]
 
 
 def test_lists_are_paged_and_filtered(service: Service) -> None:
@@ -340,7 +348,7 @@ def test_lists_are_paged_and_filtered(service: Service) -> None:
 
 def test_a_builtin_set_is_found_without_being_registered(service: Service) -> None:
     with service.database.read() as connection:
-        row = find(connection, principal(service), "builtin:language-reference")
+        row = find(service.app.state.accord, connection, principal(service), "builtin:language-reference")
         known = load_probe("builtin:language-reference")
         assert {key: row[key] for key in ("id", "reference", "columns", "modality", "samples", "sha256")} == {
             "id": "builtin:language-reference",
@@ -351,7 +359,7 @@ def test_a_builtin_set_is_found_without_being_registered(service: Service) -> No
             "sha256": known.sha256,
         }
         with pytest.raises(Problem) as error:
-            find(connection, principal(service), "builtin:else", "/probe")
+            find(service.app.state.accord, connection, principal(service), "builtin:else", "/probe")
     assert error.value.errors[0].pointer == "/probe"
 
 

@@ -11,7 +11,7 @@ from alignment.errors import WorkError
 from app.jobs import Engine
 from app.storage import Database
 from app.storage.database import revision_of
-from app.storage.tables import METADATA
+from app.storage.tables import METADATA, probes
 
 
 def tables(database: Database) -> set[str]:
@@ -46,6 +46,20 @@ def test_down_leaves_the_queue_and_up_finds_it(database: Database) -> None:
     database.migrate()
     assert known
     assert left
+
+
+def test_a_probe_set_of_an_earlier_version_stays_and_its_views_are_not_known(database_url: str) -> None:
+    database = Database(database_url)
+    database.migrate("0004")
+    values = {"id": "prb_1", "team_id": "t", "name": "n", "shared": False, "source": {}, "reference": "r"}
+    values |= {"columns": {}, "modality": "array", "samples": 2, "sha256": "s", "created_at": 0.0}
+    with database.write() as connection:
+        connection.execute(probes.insert().values(values))
+    database.migrate()
+    with database.read() as connection:
+        row = connection.execute(sa.select(probes)).mappings().one()
+    assert (row["name"], row["views"]) == ("n", None)
+    database.close()
 
 
 def test_several_at_once_migrate_once_and_agree_on_who_the_database_is(database_url: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from app.storage.tables import job_models, jobs
+from app.storage.tables import job_models, jobs, probes
 from app.studies.schemas import Study
 from app.teams import keys
 from tests.service import Service
@@ -143,6 +143,37 @@ def test_a_model_that_takes_something_else_is_named(service: Service, body: Body
     register("eye", modality="image", layers=[{"name": "stem", "width": 3}])
     answer = service.client.post(PATH, json={**body, "models": ["one", "eye"]})
     assert answer.json()["errors"][0]["pointer"] == "/models/1"
+
+
+def _vectors(service: Service, name: str, **views: Any) -> None:
+    file = io.BytesIO()
+    np.savez(file, **{view: np.ones((40, width)) for view, width in views.items()})
+    answer = service.client.post("/v1/probes", files={"file": (f"{name}.npz", file.getvalue())}, data={"name": name})
+    assert answer.status_code == 201, answer.text
+
+
+def test_vectors_of_two_sides_are_refused_where_a_model_is_to_answer_them(
+    service: Service, body: Body, register: Callable[..., str]
+) -> None:
+    for name in ("net", "other"):
+        register(name, modality="array", reference=f"path:/{name}")
+    _vectors(service, "whole", x=3)
+    _vectors(service, "sides", a=3, b=2)
+    asked = {"models": ["net", "other"], "probe": "sides"}
+    answer = service.client.post(PATH, json=asked)
+    assert answer.status_code == 422, answer.text
+    (error,) = answer.json()["errors"]
+    assert error["pointer"] == "/probe"
+    assert "'sides' has vectors 'a' and 'b'" in error["message"]
+    assert "register the vectors as 'x'" in error["message"]
+    assert service.client.post(PATH, json={**asked, "models": ["net", "one"]}).status_code == 422
+    assert service.client.post(PATH, json={**asked, "probe": "whole"}).status_code == 202
+    assert service.client.post(PATH, json={**asked, "models": ["one", "two"]}).status_code == 202  # files, no models
+    compared = {"model_a": "net", "model_b": "other", "probe": "sides"}
+    assert service.client.post("/v1/comparisons", json=compared).status_code == 202
+    with service.database.write() as connection:  # a set that was registered before its views were kept
+        connection.execute(probes.update().where(probes.c.name == "sides").values(views=None))
+    assert service.client.post(PATH, json=asked).status_code == 202
 
 
 def test_its_result_is_what_openapi_says(service: Service, done: str) -> None:
