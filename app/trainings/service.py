@@ -80,7 +80,7 @@ def find_data(state: State, principal: Principal, body: NewTraining) -> RowMappi
         return None
     try:
         with state.database.read() as connection:
-            probe = find_probe(connection, principal, body.data, "/data")
+            probe = find_probe(state, connection, principal, body.data, "/data")
     except Problem:
         if body.data in facts.data:  # as the command line calls it
             return None
@@ -163,7 +163,7 @@ def create(state: State, connection: Connection, principal: Principal, body: New
     if kept + keeps > state.settings.max_stored_mib * _MIB:
         raise over_quota(state.settings.max_stored_mib)
     if plan.probe is not None:
-        find_probe(connection, principal, plan.probe["id"], "/data")
+        find_probe(state, connection, principal, plan.probe["id"], "/data")
     request = shown(body, plan)
     row = state.ledger.submit(
         connection,
