@@ -145,8 +145,8 @@ class _Moves(TorchFunctionMode):
             return function(*args, **{**kwargs, "device": HERE}).to(THERE)
         if function is torch.Tensor.new_tensor and isinstance(args[0], There):
             return torch.as_tensor(args[1], dtype=kwargs.get("dtype", args[0].dtype)).to(THERE)
-        if function is torch.Tensor.to:
-            return _to(function, *args, **kwargs)
+        if function in (torch.Tensor.to, torch.Tensor.type_as):
+            return _to(torch.Tensor.to, *args, **kwargs)
         if function is torch.Tensor.cuda:
             return _to(torch.Tensor.to, args[0], THERE)
         if function is torch.Tensor.cpu:
@@ -179,7 +179,8 @@ def _own(value):
 
 def _wrapped(held, known):
     if id(held) not in known:
-        return There(held)
+        with torch.inference_mode(False):  # a view of a weight is no tensor of inference alone
+            return There(held)
     same = known[id(held)]
     if same.shape != held.shape or same.stride() != held.stride():
         raise RuntimeError(f"a tensor of the shape {list(same.shape)} was made {list(held.shape)} in its place")

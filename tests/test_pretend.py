@@ -1,4 +1,4 @@
-"""What is pretended to be a GPU refuses what a GPU refuses, says what the host waits for, and counts what is launched."""
+"""What is pretended to be a GPU refuses what a GPU refuses, tells what the host waits for, and counts what it does."""
 
 import numpy as np
 import pytest

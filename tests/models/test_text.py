@@ -101,13 +101,11 @@ def test_a_half_checkpoint_computes_in_float32_on_the_cpu(text_folder: Folder, t
     assert load(tmp_path / "half").dtype == torch.float32
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_gpu_agrees_with_cpu(text_folder: Folder, text_family: str, texts: list[str]) -> None:
+def test_gpu_agrees_with_cpu(text_folder: Folder, text_family: str, texts: list[str], gpu: torch.device) -> None:
     folder = text_folder(text_family)
-    cpu, gpu = load(folder), load(folder, device="cuda")
-    assert cpu.fingerprint == gpu.fingerprint
-    for a, b in zip(cpu.encode(texts, "mean"), gpu.encode(texts, "mean"), strict=True):
+    cpu, there = load(folder), load(folder, device=gpu)
+    assert cpu.fingerprint == there.fingerprint
+    for a, b in zip(cpu.encode(texts, "mean"), there.encode(texts, "mean"), strict=True):
         assert b.device.type == "cuda"
         torch.testing.assert_close(a, b.cpu(), rtol=1e-3, atol=1e-3)
 
