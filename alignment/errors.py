@@ -21,6 +21,8 @@ Every message is one sentence or two: what was wrong, what was received, what wo
 import difflib
 from collections.abc import Iterable
 
+NEAR = 0.6  # of difflib's ratio: a name is guessed to be meant for another from here on; a wrong guess helps nobody
+
 
 class AccordError(Exception):
     """Any error that Accord raises on purpose."""
@@ -45,7 +47,7 @@ class UnknownNameError(RequestError):
 
     def __init__(self, kind: str, name: str, choices: Iterable[str]) -> None:
         self.kind, self.name, self.choices = kind, name, tuple(choices)
-        close = difflib.get_close_matches(name, self.choices, n=1, cutoff=0.5)
+        close = difflib.get_close_matches(name, self.choices, n=1, cutoff=NEAR)
         hint = f"did you mean {close[0]!r}?" if close else f"choose from: {', '.join(self.choices) or '(none)'}"
         super().__init__(f"there is no {kind} {name!r}; {hint}")
 

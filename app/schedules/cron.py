@@ -13,6 +13,8 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
+from alignment.errors import NEAR
+
 _FIELDS = "minute, hour, day of month, month, day of week"
 _EXAMPLE = "'30 2 * * *' is each day at 02:30, '0 */6 * * 1-5' each six hours from Monday to Friday"
 _NICKNAMES = {
@@ -56,7 +58,7 @@ def check_zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        close = difflib.get_close_matches(name, sorted(zoneinfo.available_timezones()), n=1, cutoff=0.5)
+        close = difflib.get_close_matches(name, sorted(zoneinfo.available_timezones()), n=1, cutoff=NEAR)
         hint = f"did you mean {close[0]!r}?" if close else "take an IANA name: 'UTC', 'Europe/Berlin', 'Asia/Tokyo'"
         raise ValueError(f"there is no time zone {name!r}; {hint}") from None
     return name

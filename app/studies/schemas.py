@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PlainValidator, TypeAdapter, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, TypeAdapter, WithJsonSchema
 
 from alignment.activations import Layers
 from alignment.models import Pooling
@@ -13,6 +13,7 @@ from app.scoring.forms import LAYER_CHOICE, POOLING, LayerChoice, Part, Text, la
 from app.scoring.schemas import Request
 from app.studies.results import StudyResult
 
+_LEAST, _MOST = 2, 64
 _LAYERS: TypeAdapter[dict[str, Layers]] = TypeAdapter(dict[Text, LayerChoice])
 _POOLINGS: TypeAdapter[dict[str, Pooling]] = TypeAdapter(dict[Text, Annotated[Pooling, PlainValidator(pooling_choice)]])
 
@@ -36,6 +37,15 @@ def _different(models: list[str]) -> list[str]:
         if model in seen:
             raise ValueError(f"{model!r} is named twice; a study takes each model once")
         seen.add(model)
+    return models
+
+
+def _several(models: Any) -> Any:
+    if isinstance(models, list) and not _LEAST <= len(models) <= _MOST:
+        raise ValueError(
+            f"a study measures models against each other: name at least {_LEAST} and at most {_MOST} of them, not "
+            f"{len(models)}"
+        )
     return models
 
 
@@ -81,8 +91,11 @@ class Reference(Part):
 class NewStudy(Request):
     """N models against each other on one probe set."""
 
-    models: Annotated[list[Text], AfterValidator(_different)] = Field(
-        min_length=2, max_length=64, description="2 to 64 models, by id or name", examples=[["minilm", "efficientnet"]]
+    models: Annotated[list[Text], AfterValidator(_different), BeforeValidator(_several)] = Field(
+        min_length=_LEAST,
+        max_length=_MOST,
+        description=f"{_LEAST} to {_MOST} models, by id or name",
+        examples=[["minilm", "efficientnet"]],
     )
     layers: Annotated[Layers | dict[str, Layers], PlainValidator(_layers), _by_model(LAYER_CHOICE)] = Field(
         "all",

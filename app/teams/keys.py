@@ -126,6 +126,16 @@ def authenticate(connection: Connection, key: str | None) -> Known | None:
     return Known(key_id, row["team_id"], row["name"], row["role"])
 
 
+def was_revoked(connection: Connection, key: str) -> bool:
+    """Whether it is a key that was revoked. Only who holds the whole of it learns so, to whom it says nothing new."""
+    parts = _parse(key)
+    if parts is None:
+        return False
+    asked = sa.select(keys.c.salt, keys.c.hash).where(keys.c.id == parts[0], keys.c.revoked_at.is_not(None))
+    row = connection.execute(asked).mappings().one_or_none()
+    return row is not None and _is_right(row, parts[1])
+
+
 def any_key(connection: Connection) -> bool:
     """Whether a key was ever made: from then on one is needed, even if all were revoked."""
     return connection.execute(sa.select(keys.c.id).limit(1)).first() is not None

@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
+from alignment.errors import NEAR
 from app.problems import Problem, invalid, not_found
 from app.storage import Database, new_id
 from app.storage.tables import teams
@@ -104,7 +105,7 @@ class Named:
     def _hint(self, connection: Connection, principal: Principal, text: str) -> str:
         names = self.visible(principal).with_only_columns(self.table.c.name).limit(_MOST_NAMES)
         known = connection.execute(names).scalars().all()
-        close = difflib.get_close_matches(text[:_LONGEST], known, n=1, cutoff=0.5)
+        close = difflib.get_close_matches(text[:_LONGEST], known, n=1, cutoff=NEAR)
         return (
             f"did you mean {close[0]!r}?" if close else f"register it with POST /v1/{self.kind}s, or list them with GET"
         )

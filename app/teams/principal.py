@@ -66,14 +66,21 @@ def _known(request: Request, state: State, given: HTTPAuthorizationCredentials |
         if given is None and _is_local(request):
             team = keys.local_team(connection)
             found = None if team is None else keys.Known(None, team, keys.DEFAULT_TEAM, "admin")
-    if found is None:
-        raise Problem(
-            401,
-            "a key is needed: send it as `Authorization: Bearer KEY`, or ask your operator for one "
-            "(`accord keys create`)",
-            headers={"WWW-Authenticate": "Bearer"},
+        revoked = found is None and given is not None and keys.was_revoked(connection, given.credentials)
+    if found is not None:
+        return found
+    if revoked:
+        why = "this key was revoked; ask your operator for another (`accord keys create`)"
+    elif given is not None:
+        why = (
+            "this service knows no such key; send the whole of it, or ask your operator for one (`accord keys create`)"
         )
-    return found
+    else:
+        why = (
+            "a key is needed: send it as `Authorization: Bearer KEY`, or ask your operator for one "
+            "(`accord keys create`)"
+        )
+    raise Problem(401, why, headers={"WWW-Authenticate": "Bearer"})
 
 
 def require_admin(principal: Principal, what: str) -> None:

@@ -45,6 +45,22 @@ def test_fields_that_mean_nothing_are_looked_up_a_few_at_most(steady: Service, m
 
 
 @pytest.mark.parametrize(
+    ("path", "field", "said"),
+    [
+        ("/v1/trainings", "device", "the fields are: recipe, data, view_a"),  # and not view_b
+        ("/v1/trainings", "layers", "the fields are: recipe"),  # and not labels
+        ("/v1/trainings", "view", "did you mean 'view_"),
+        ("/v1/comparisons", "modela", "did you mean 'model_a'?"),
+    ],
+)
+def test_what_is_guessed_is_near(steady: Service, path: str, field: str, said: str) -> None:
+    (error,) = steady.client.post(path, json={**(SOUND if "comp" in path else {"recipe": "mlp"}), field: 1}).json()[
+        "errors"
+    ]
+    assert said in error["message"]
+
+
+@pytest.mark.parametrize(
     ("path", "body"),
     [
         ("/v1/comparisons", {**SOUND, "metrics": [0] * 40_000}),

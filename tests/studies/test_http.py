@@ -92,7 +92,7 @@ def test_what_is_said_of_one_model_is_that_models(service: Service, body: Body, 
 @pytest.mark.parametrize(
     ("change", "pointer", "said"),
     [
-        ({"models": ["one"]}, "/models", "at least 2"),
+        ({"models": ["one"]}, "/models", "models against each other: name at least 2 and at most 64 of them, not 1"),
         ({"models": [str(n) for n in range(65)]}, "/models", "at most 64"),
         ({"models": ["one", "two", "one"]}, "/models", "named twice"),
         ({"models": ["one", "tow"]}, "/models/1", "did you mean 'two'?"),

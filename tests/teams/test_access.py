@@ -65,6 +65,25 @@ def test_once_a_key_exists_nobody_asks_without_one(service: Service) -> None:
     assert service.client.get("/healthz").status_code == 200
 
 
+def test_that_a_key_was_revoked_is_told_to_whoever_holds_the_whole_of_it(service: Service) -> None:
+    key_id, key = keys.create(service.database, "team", "reader")
+    keys.create(service.database, "team", "reader")
+
+    def said(given: str) -> str:
+        answer = service.client.get("/v1/me", headers={"Authorization": f"Bearer {given}"})
+        assert answer.status_code == 401
+        return str(answer.json()["detail"])
+
+    guess = "_".join([*key.split("_", 2)[:2], keys.generate().split("_", 2)[2]])  # its id, which many may have seen
+    unknown = said(keys.generate())
+    assert "knows no such key" in unknown
+    assert said("hunter2") == said(guess) == unknown
+    keys.revoke(service.database, key_id)
+    assert "was revoked" in said(key)
+    assert said(guess) == unknown
+    assert "a key is needed" in service.client.get("/v1/me").json()["detail"]
+
+
 def test_a_wrong_key_is_nobodys_even_from_loopback(service: Service) -> None:
     answer = service.client.get("/v1/me", headers={"Authorization": f"Bearer {keys.generate()}"})
     assert answer.status_code == 401
