@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -50,11 +50,19 @@ class EmojiPairs:
         found = [(row, group_of(item)) for row, item in enumerate(probe.ids)]
         rows = [row for row, group in found if group is not None]
         images, texts = probe.images or (), probe.texts or ()
-        held = torch.zeros(len(rows), dtype=torch.bool)
-        held[torch.randperm(len(rows), generator=generator(seed, "held out"))[: round(_HELD_OUT * len(rows))]] = True
         return cls(
             images=torch.stack([pixels(images[row].open(), image.side) for row in rows]).flatten(1),
             names=letters([texts[row] for row in rows], text),
             groups=torch.tensor([GROUPS.index(group) for _, group in found if group is not None]),
-            held=held,
+            held=_held(len(rows), seed),
         )
+
+    def split(self, seed: int) -> EmojiPairs:
+        """Returns the same emoji, of which another quarter is held out: what `load` gives for that seed."""
+        return replace(self, held=_held(len(self.groups), seed))
+
+
+def _held(count: int, seed: int) -> Tensor:
+    held = torch.zeros(count, dtype=torch.bool)
+    held[torch.randperm(count, generator=generator(seed, "held out"))[: round(_HELD_OUT * count)]] = True
+    return held

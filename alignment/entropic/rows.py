@@ -60,8 +60,7 @@ class Rows:
         Raises:
             TrainingError: if the widths do not fit.
         """
-        if self.inputs.shape[1] != inputs:
-            raise TrainingError(f"the data have inputs of width {self.inputs.shape[1]}; the model takes {inputs}")
+        self.check_width(inputs)
         if self.targets.is_floating_point():
             if self.targets.shape[1] != outputs:
                 raise TrainingError(
@@ -72,6 +71,15 @@ class Rows:
         dtype = next(model.parameters()).dtype
         targets = self.targets.to(dtype) if self.targets.is_floating_point() else self.targets
         return Problem(model, self.loss, self.inputs.to(dtype), targets)
+
+    def check_width(self, inputs: int) -> None:
+        """Checks that a model of inputs of this width takes these.
+
+        Raises:
+            TrainingError: if it does not.
+        """
+        if self.inputs.shape[1] != inputs:
+            raise TrainingError(f"the data have inputs of width {self.inputs.shape[1]}; the model takes {inputs}")
 
 
 def read_rows(path: Path, side: str = "a") -> Rows:

@@ -9,7 +9,7 @@ from alignment.models.identity import Identity, identify
 from alignment.models.load import load_encoder, resolve
 from alignment.models.outline import Outline, outline
 from alignment.models.own import OwnNetwork, open_own, own_files
-from alignment.models.tower import TowerConfig, TowerNetwork
+from alignment.models.tower import TowerConfig, TowerNetwork, tiles
 from alignment.models.towers import letters, pixels
 from alignment.models.vectors import dense_files, open_dense
 
@@ -42,4 +42,5 @@ __all__ = [
     "own_files",
     "pixels",
     "resolve",
+    "tiles",
 ]

@@ -36,6 +36,7 @@ class TowerConfig:
         patch: of its patches.
         alphabet: the letters it knows; texts are put in lower case.
         length: how many letters of a text it reads.
+        masked: whether its task is to say what is hidden: it then knows a mark for that, and has outputs at each place.
     """
 
     modality: Senses
@@ -47,6 +48,7 @@ class TowerConfig:
     patch: int = 0
     alphabet: str = ""
     length: int = 0
+    masked: bool = False
 
     def __post_init__(self) -> None:
         if self.modality not in get_args(Senses):
@@ -54,6 +56,8 @@ class TowerConfig:
         sizes = (self.width, self.heads, self.blocks, self.outputs, *self._own())
         if not all(type(size) is int and size > 0 for size in sizes):
             raise ModelError(f"a tower's sizes are whole numbers above 0, not {list(sizes)}")
+        if type(self.masked) is not bool:
+            raise ModelError(f"a tower's masked is true or false, not {self.masked!r}")
         if self.width % self.heads:
             raise ModelError(f"a tower of width {self.width} cannot have {self.heads} heads; take a divisor")
         if self.modality == "image" and self.side % self.patch:
@@ -71,6 +75,11 @@ class TowerConfig:
     def positions(self) -> int:
         """How many places the stream has."""
         return (self.side // self.patch) ** 2 if self.modality == "image" else self.length
+
+    @property
+    def hidden_letter(self) -> int:
+        """The number that stands for a letter that is hidden."""
+        return LETTERS + len(self.alphabet)
 
     @property
     def layer_names(self) -> tuple[str, ...]:
@@ -91,7 +100,8 @@ class TowerConfig:
         if config.get("version") != VERSION:
             raise ModelError(f"{reference} is of version {config.get('version')!r}; this Accord reads {VERSION}")
         try:
-            return cls(**{name: config[name] for name in cls.__dataclass_fields__})
+            known = {"masked": False, **config}  # which towers of old do not say
+            return cls(**{name: known[name] for name in cls.__dataclass_fields__})
         except (KeyError, TypeError) as error:
             raise ModelError(f"{reference}: config.json does not describe a tower ({error})") from error
 
@@ -134,7 +144,7 @@ class Block(nn.Module):
 
 
 class TowerNetwork(nn.Module):
-    """Patches or letters, blocks, and outputs read off the mean over all places.
+    """Patches or letters, blocks, and outputs read off the mean over all places, or off each where some are hidden.
 
     >>> tower = TowerNetwork(TowerConfig("text", 8, 2, 1, 3, alphabet="abc", length=4))
     >>> tower(torch.tensor([[2, 3, 0, 0]])).shape, [state.shape for state in tower.hidden(torch.tensor([[2, 3, 0, 0]]))]
@@ -147,9 +157,9 @@ class TowerNetwork(nn.Module):
         # Layers draw weights as they are made: the caller's own random state stays untouched.
         with torch.random.fork_rng(devices=[]):
             if config.modality == "image":
-                self.patches = nn.Linear(3 * config.patch**2, config.width)
+                self.patches = nn.Linear(3 * config.patch**2 + config.masked, config.width)
             else:
-                self.letters = nn.Embedding(LETTERS + len(config.alphabet), config.width)
+                self.letters = nn.Embedding(LETTERS + len(config.alphabet) + config.masked, config.width)
             self.places = nn.Parameter(torch.zeros(1, config.positions, config.width))
             self.blocks = nn.ModuleList(Block(config.width, config.heads) for _ in range(config.blocks))
             self.norm = nn.LayerNorm(config.width)
@@ -170,14 +180,22 @@ class TowerNetwork(nn.Module):
         found, empty = self.states(x)
         return [_mean(state, empty) for state in found]
 
-    def forward(self, x: Float[Tensor, "b n"]) -> Float[Tensor, "b m"]:
-        """Returns the outputs.
-
-        Args:
-            x: images, channel by channel and row by row, or the letters' numbers, behind the text `PADDING`.
-        """
+    def overall(self, x: Float[Tensor, "b n"]) -> Float[Tensor, "b m"]:
+        """Returns the outputs read off the mean over all places that hold something, whatever the task."""
         found, empty = self.states(x)
         output: Tensor = self.head(_mean(self.norm(found[-1]), empty))
+        return output
+
+    def forward(self, x: Float[Tensor, "b n"]) -> Float[Tensor, "b *t m"]:
+        """Returns the outputs, `[b, m]`, or `[b, t, m]` at each place of a tower that says what is hidden.
+
+        Args:
+            x: images, channel by channel and row by row, or the letters' numbers, behind the text `PADDING`. A patch
+                with NaN is hidden, and so is a letter with the number `hidden_letter`.
+        """
+        if not self.config.masked:
+            return self.overall(x)
+        output: Tensor = self.head(self.norm(self.states(x)[0][-1]))
         return output
 
     def _embedded(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -186,10 +204,19 @@ class TowerNetwork(nn.Module):
             ids = x.long()
             letters: Tensor = self.letters(ids)
             return letters + self.places, ids == PADDING
-        across = config.side // config.patch
-        tiles = x.reshape(len(x), 3, across, config.patch, across, config.patch).permute(0, 2, 4, 1, 3, 5)
-        patches: Tensor = self.patches(tiles.reshape(len(x), across**2, -1))
+        seen = tiles(x, config)
+        if config.masked:
+            hidden = seen.isnan().any(-1, keepdim=True)
+            seen = torch.cat([seen.masked_fill(hidden, 0.0), hidden.to(seen.dtype)], -1)
+        patches: Tensor = self.patches(seen)
         return patches + self.places, None
+
+
+def tiles(x: Float[Tensor, "b n"], config: TowerConfig) -> Float[Tensor, "b t m"]:
+    """Returns images' patches, row by row, each channel by channel."""
+    across = config.side // config.patch
+    parts = x.reshape(len(x), 3, across, config.patch, across, config.patch).permute(0, 2, 4, 1, 3, 5)
+    return parts.reshape(len(x), across**2, -1)
 
 
 def _mean(state: Float[Tensor, "b t w"], empty: Tensor | None) -> Float[Tensor, "b w"]:

@@ -72,6 +72,14 @@ def train(
             "[default: the recipe's]",
         ),
     ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            metavar="T",
+            help="transformer: category, or masked: what is hidden of each item.  [default: category; of other recipes "
+            "the data decide]",
+        ),
+    ] = None,
     seed: arg.Seed = 0,
     json: arg.Json = False,
     out: Annotated[
@@ -108,6 +116,7 @@ def train(
         view_b=view_b,
         labels=labels,  # type: ignore[arg-type]  # likewise
         estimator=estimator,  # type: ignore[arg-type]  # likewise
+        task=task,  # type: ignore[arg-type]  # likewise
     )
     if submit:
         if out is not None:

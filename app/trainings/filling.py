@@ -18,6 +18,7 @@ _AT_FAULT = (
     "view_b",
     "labels",
     "estimator",
+    "task",
     "strength",
     "optimizer",
     "weight_decay",

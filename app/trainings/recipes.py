@@ -7,7 +7,7 @@ from functools import cache
 from pydantic import BaseModel, Field
 
 from alignment.entropic.recipes import OBJECTIVES, RECIPES, TrainingRequest
-from alignment.entropic.recipes.request import EstimatorName, Labels, Objective, Optimizer
+from alignment.entropic.recipes.request import EstimatorName, Labels, Objective, Optimizer, TaskName
 from alignment.errors import UnknownNameError
 from app.problems import invalid
 
@@ -28,6 +28,7 @@ class Defaults(BaseModel):
     estimator: EstimatorName | None = Field(
         description="how the entropy's gradient is found; null where there is none", examples=["ghost_norm"]
     )
+    task: TaskName = Field(description="what is learnt", examples=["numbers"])
 
 
 class RecipeItem(BaseModel):
@@ -68,6 +69,11 @@ class RecipeItem(BaseModel):
         "`finite_difference` of the batches that training takes",
         examples=[["ghost_norm", "finite_difference"]],
     )
+    tasks: list[TaskName] = Field(
+        description="what its networks can learn: `numbers` to fit, each item's `category`, or what is `masked` of it; "
+        "of `numbers` and `category` the data decide",
+        examples=[["category", "masked"]],
+    )
 
 
 @cache
@@ -95,6 +101,7 @@ def _item(name: str) -> RecipeItem:
         optimizers=list(facts.optimizers),
         labels=list(facts.labels),
         estimators=list(facts.estimators),
+        tasks=list(facts.tasks),
     )
 
 

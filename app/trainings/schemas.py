@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from alignment.entropic.recipes.request import EstimatorName, Labels, Objective, Optimizer
+from alignment.entropic.recipes.request import EstimatorName, Labels, Objective, Optimizer, TaskName
 from app.api.jobs import Event
 from app.scoring.forms import INTEGERS, Part, Text
 from app.trainings.results import TrainingFound
@@ -51,6 +51,12 @@ class NewTraining(Part):
         description="how the entropy's gradient is found: `ghost_norm` is of single rows, `finite_difference` of the "
         f"batches that training takes; {_OWN}, and `plain` has none",
         examples=["ghost_norm"],
+    )
+    task: TaskName | None = Field(
+        None,
+        description="what is learnt: `numbers` to fit, each item's `category`, or what is `masked` of it; null is the "
+        "recipe's own, or what the data say",
+        examples=["numbers"],
     )
     priority: int = Field(5, ge=1, le=10, description="among the jobs of the team, lower first", examples=[5])
     webhook_url: Annotated[str, Field(min_length=1, max_length=2000, pattern=r"^[^\x00-\x1f\x7f]+$")] | None = Field(

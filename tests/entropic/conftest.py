@@ -1,7 +1,7 @@
-"""Tiny pretrained models with random weights, and items for them."""
+"""Tiny pretrained models with random weights, and items for them; the emoji that towers learn from."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -9,6 +9,9 @@ import torch
 import transformers as hf
 from PIL import Image
 
+from alignment.entropic.emoji_pairs import EmojiPairs
+from alignment.entropic.recipes import transformer
+from alignment.entropic.recipes.tower_shape import tower_config
 from alignment.models.quiet import quiet
 from tests.models.conftest import IMAGE, TEXT, WIDE, save, tokenizer
 
@@ -44,3 +47,18 @@ def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tupl
         return kept[family]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def emoji() -> EmojiPairs:
+    return EmojiPairs.load(tower_config("a", "image"), tower_config("a", "text"), 5)
+
+
+@pytest.fixture(scope="module")
+def quick_towers(emoji: EmojiPairs) -> Iterator[None]:
+    """The emoji of one seed, for drawing them takes longer than all steps here; and few rows to measure on."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(EmojiPairs, "load", classmethod(lambda cls, image, text, seed: emoji))
+        for name, value in (("_MEASURED", 8), ("_HISTORY", 2), ("_PROBES", 2), ("_LANCZOS", 3)):
+            patch.setattr(transformer, name, value)
+        yield

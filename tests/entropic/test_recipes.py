@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from alignment.entropic.recipes import OBJECTIVES, OPTIMIZERS, RECIPES, TrainingRequest
-from alignment.entropic.recipes.request import ESTIMATORS, LABELS
+from alignment.entropic.recipes.request import ESTIMATORS, LABELS, TASKS
 from alignment.entropic.views import KINDS
 from alignment.errors import RequestError, TrainingError
 
@@ -34,6 +34,8 @@ def test_a_recipe_takes_what_it_says_and_nothing_else(name: str) -> None:
     assert {label for label in LABELS if takes(name, labels=label)} == set(facts.labels)
     assert {kind for kind in ESTIMATORS if takes(name, estimator=kind)} == set(facts.estimators)
     assert asked(name).estimator == facts.estimators[0]
+    assert {task for task in TASKS if takes(name, task=task)} == set(facts.tasks)
+    assert asked(name).task == facts.tasks[0]
     assert {view for view in {*KINDS, *facts.views} if takes(name, view_a=view)} == set(facts.views)
     assert asked(name).data == facts.data[0]
     assert all(len(text) > 20 for text in (facts.title + facts.summary, facts.evidence))

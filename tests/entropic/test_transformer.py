@@ -1,7 +1,6 @@
 """Towers and the recipe `transformer`: the network's laws, what is refused, resuming, and that the pair loads."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -11,13 +10,12 @@ from PIL import Image
 
 from alignment.entropic.balance import balance
 from alignment.entropic.emoji_groups import GROUPS, group_of
-from alignment.entropic.emoji_pairs import EmojiPairs
 from alignment.entropic.estimators import FiniteDifference, GhostNorm, PerSample
 from alignment.entropic.initial import tower_network
 from alignment.entropic.loss import EntropicLoss
 from alignment.entropic.problem import Problem, cross_entropy, square_error
 from alignment.entropic.rebalance import rebalance
-from alignment.entropic.recipes import TrainingRequest, train, transformer
+from alignment.entropic.recipes import TrainingRequest, train
 from alignment.entropic.recipes.files import model_files
 from alignment.entropic.recipes.result import TrainingResult
 from alignment.entropic.recipes.transformer import TransformerRecipe
@@ -34,6 +32,7 @@ IMAGE = TowerConfig("image", 8, 2, 2, 3, side=8, patch=4)
 TEXT = TowerConfig("text", 8, 2, 2, 3, alphabet="abcdefgh", length=6)
 REQUEST = TrainingRequest("transformer", steps=50, seed=5)
 NAMES = ["cab", "a", "bead", "fade a", "", "hgfedc!"]
+pytestmark = pytest.mark.usefixtures("quick_towers")
 
 
 def problem(config: TowerConfig) -> Problem:
@@ -45,23 +44,6 @@ def problem(config: TowerConfig) -> Problem:
         for parameter in tower.parameters():
             parameter.add_(0.2 * torch.randn(parameter.shape, generator=random, dtype=torch.float64))
     return Problem(tower, cross_entropy, x, torch.tensor([0, 1, 2, 2, 1, 0]))
-
-
-@pytest.fixture(scope="module")
-def emoji() -> EmojiPairs:
-    return EmojiPairs.load(
-        TowerConfig("image", 8, 2, 1, 8, side=32, patch=8), replace(TEXT, length=24, alphabet="abc"), 5
-    )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick(emoji) -> Iterator[None]:
-    """The emoji of one seed, for drawing them takes longer than all steps here; and few rows to measure on."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(EmojiPairs, "load", classmethod(lambda cls, image, text, seed: emoji))
-        for name, value in (("_MEASURED", 8), ("_HISTORY", 2), ("_PROBES", 2), ("_LANCZOS", 3)):
-            patch.setattr(transformer, name, value)
-        yield
 
 
 def test_emoji_have_groups_and_a_quarter_is_held_out(emoji) -> None:
@@ -113,14 +95,16 @@ def test_padding_changes_nothing() -> None:
         assert torch.equal(tower(longer), kept)
 
 
+@pytest.mark.parametrize("masked", [False, True], ids=["category", "masked"])
 @pytest.mark.parametrize("config", [IMAGE, TEXT], ids=["image", "text"])
-def test_a_saved_tower_is_the_same_encoder(config: TowerConfig, tmp_path) -> None:
+def test_a_saved_tower_is_the_same_encoder(config: TowerConfig, masked: bool, tmp_path) -> None:
+    config = replace(config, masked=masked)
     tower = tower_network(config, 3, "a")
     for name, content in own_files(tower).items():
         (tmp_path / name).write_bytes(content)
     encoder = load_encoder(ModelRef.parse(f"path:{tmp_path}"))
     assert [layer.name for layer in encoder.layers] == ["block.1", "block.2"]
-    if config == IMAGE:
+    if config.modality == "image":
         random = np.random.default_rng(0)
         items = [Image.fromarray(random.integers(0, 256, (20, 20, 3)).astype(np.uint8)) for _ in range(3)]
         x = torch.stack([pixels(item, config.side) for item in items]).flatten(1)
@@ -166,7 +150,7 @@ def test_adamw_shrinks_weights_beside_the_gradients_step() -> None:
 
 
 @pytest.fixture(scope="module")
-def trained(quick) -> TrainingResult:
+def trained(quick_towers) -> TrainingResult:
     return train(REQUEST)
 
 

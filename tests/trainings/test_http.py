@@ -40,6 +40,7 @@ def test_the_catalogue_is_the_sciences_table_with_its_defaults(steady: Service) 
         "steps": 20_000,
         "labels": "true",
         "estimator": "ghost_norm",
+        "task": "numbers",
     }
     for item in items:
         facts = RECIPES[item["name"]].facts
@@ -77,6 +78,9 @@ def test_the_request_is_shown_with_every_default_and_taken_again(service: Servic
             "by adam",
         ),
         ({"recipe": "mlp", "labels": "sampled"}, "/labels", "labels true"),
+        ({"recipe": "mlp", "task": "masked"}, "/task", "make the task numbers, not masked"),
+        ({"task": "category"}, "/task", "'numbers' alone"),
+        ({"recipe": "transformer", "task": "masked", "labels": "sampled"}, "/labels", "or task category"),
         ({"optimizer": "gd"}, "/optimizer", "no entropy"),
         ({"optimizer": "sgd", "strength": 0.5}, "/strength", "leave strength out"),
         ({"objective": "plain", "strength": 0.5}, "/strength", "leave it out"),

@@ -304,9 +304,12 @@ def test_the_items_to_compare_on_are_no_more_than_tell_something(monkeypatch: py
     assert {name: len(arrays[name]) for name in arrays.files} == {"a": 7, "b": 7}
 
 
-def test_towers_of_two_modalities_are_registered_and_compared_on_a_built_in_set(gym: Gym) -> None:
-    found = gym.train(recipe="transformer", steps=1)
+@pytest.mark.parametrize("task", ["category", "masked"])
+def test_towers_of_two_modalities_are_registered_and_compared_on_a_built_in_set(gym: Gym, task: str) -> None:
+    found = gym.train(recipe="transformer", steps=1, task=task)
     assert found["error"] is None
+    assert found["request"]["task"] == task
+    assert (found["result"]["task"]["a"]["accuracy"] is None) == (task == "masked")
     a, b = (gym.model(found["result"]["models"][member]) for member in "ab")
     assert (a["modality"], b["modality"]) == ("image", "text")
     assert [layer["name"] for layer in a["layers"]] == found["result"]["alignment"]["layers_a"]

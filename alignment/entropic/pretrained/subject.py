@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from alignment.entropic.chance import generator
+from alignment.entropic.lesson import Lesson
 from alignment.entropic.pretrained.contrastive import TASK, Contrastive
 from alignment.entropic.pretrained.items import task_items
 from alignment.entropic.problem import Problem
@@ -18,7 +19,7 @@ from alignment.entropic.symmetry import Symmetries, symmetries
 from alignment.entropic.verify import verified
 from alignment.errors import TrainingError
 from alignment.hub import Datasets
-from alignment.models import Hub, open_own, own_files
+from alignment.models import Hub, TowerNetwork, open_own, own_files
 from alignment.models.trainable import is_own, open_trainable
 from alignment.probes import load_probe
 from alignment.references import ModelRef
@@ -109,13 +110,19 @@ def _own(ref: ModelRef, data: str | None, side: str, batch: int) -> Subject:
     if not file.is_file():
         raise TrainingError(f"there is no file {file}; give the rows to take gradients on with --data FILE")
     rows: Rows = read_rows(file, side)
-    problem = rows.problem(network, network.config.inputs, network.config.outputs)
-    kind = "squared error" if rows.targets.is_floating_point() else "cross-entropy"
+    config = network.config
+    if isinstance(network, TowerNetwork) and network.config.masked:
+        rows.check_width(config.inputs)
+        problem, task = Lesson(network, 0, side).problem(rows), f"what is hidden of the items in {file.name}"
+    else:
+        problem = rows.problem(network, config.inputs, config.outputs)
+        kind = "squared error" if rows.targets.is_floating_point() else "cross-entropy"
+        task = f"{kind} of the targets in {file.name}"
     return Subject(
         problem,
         Sampling(batch, "all"),
         symmetries(network),
-        f"{kind} of the targets in {file.name}",
+        task,
         f"{len(problem)} rows",
         lambda: {**own_files(network), FILE: rows_file(rows)},
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alignment.entropic.recipes.request import EstimatorName, Labels, Optimizer
+from alignment.entropic.recipes.request import EstimatorName, Labels, Optimizer, TaskName
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class RecipeFacts:
         optimizers: those that it can take.
         labels: the targets that its entropy can be taken with.
         estimators: the ways to its entropy that it can take, the default first.
+        tasks: what its networks can learn, the default first; where there is no choice, the data decide.
     """
 
     title: str
@@ -32,6 +33,7 @@ class RecipeFacts:
     optimizers: tuple[Optimizer, ...]
     labels: tuple[Labels, ...]
     estimators: tuple[EstimatorName, ...]
+    tasks: tuple[TaskName, ...]
 
 
 LINEAR = RecipeFacts(
@@ -49,6 +51,7 @@ LINEAR = RecipeFacts(
     optimizers=("lbfgs", "gd", "sgd"),
     labels=("true",),
     estimators=("ghost_norm",),
+    tasks=("numbers",),
 )
 MLP = RecipeFacts(
     title="nonlinear networks",
@@ -65,6 +68,7 @@ MLP = RecipeFacts(
     optimizers=("adam",),
     labels=("true", "sampled"),
     estimators=("ghost_norm", "finite_difference"),
+    tasks=("numbers", "category"),
 )
 TRANSFORMER = RecipeFacts(
     title="small transformers",
@@ -80,4 +84,5 @@ TRANSFORMER = RecipeFacts(
     optimizers=("adamw", "adam", "sgd"),
     labels=("true", "sampled"),
     estimators=("finite_difference", "ghost_norm"),
+    tasks=("category", "masked"),
 )

@@ -74,7 +74,7 @@ class LinearRecipe:
             TrainingError: if the recipe cannot do what is asked.
         """
         views = dict.fromkeys(("view_a", "view_b"), "linear")
-        fixed = {**views, "data": "factorial", "labels": "true", "estimator": "ghost_norm"}
+        fixed = {**views, "data": "factorial", "labels": "true", "estimator": "ghost_norm", "task": "numbers"}
         for name, only in fixed.items():
             if getattr(request, name) not in (None, only):
                 raise TrainingError(f"the recipe linear has {name} {only!r} alone, not {getattr(request, name)!r}")

@@ -20,7 +20,7 @@ from alignment.entropic.loss import EntropicLoss
 from alignment.entropic.recipes.examined import estimation, first, point, problem_of, states
 from alignment.entropic.recipes.facts import MLP, RecipeFacts
 from alignment.entropic.recipes.provenance import versions
-from alignment.entropic.recipes.request import TrainingRequest
+from alignment.entropic.recipes.request import TaskName, TrainingRequest
 from alignment.entropic.recipes.result import Member, TrainingResult, TrainingWarning
 from alignment.entropic.rows import Rows
 from alignment.entropic.sharpness import largest_eigenvalue, trace
@@ -99,6 +99,9 @@ class MlpRecipe:
         labels = request.labels or usual.labels
         if labels == "sampled" and not room.classes:
             raise TrainingError("labels can be sampled where the targets are classes; take labels true")
+        task: TaskName = "category" if room.classes else "numbers"
+        if request.task not in (None, task):
+            raise TrainingError(f"the targets of {room.name} make the task {task}, not {request.task}; leave task out")
         entropic = request.objective == "entropic"
         for view, items in ((request.view_a, room.inputs), (request.view_b, room.inputs_b)):
             View.parse(view or usual.view).check(items.shape[1])
@@ -115,6 +118,7 @@ class MlpRecipe:
             view_b=request.view_b or usual.view,
             labels=labels,  # type: ignore[arg-type]  # one of the two
             estimator=(request.estimator or "ghost_norm") if entropic else None,
+            task=task,
         )
         return cls(filled, room, usual.anneal)
 

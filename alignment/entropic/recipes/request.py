@@ -12,10 +12,12 @@ Objective = Literal["plain", "entropic"]
 Optimizer = Literal["auto", "lbfgs", "gd", "sgd", "adam", "adamw"]
 Labels = Literal["true", "sampled"]
 EstimatorName = Literal["ghost_norm", "finite_difference"]
+TaskName = Literal["numbers", "category", "masked"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 OPTIMIZERS: tuple[Optimizer, ...] = get_args(Optimizer)
 LABELS: tuple[Labels, ...] = get_args(Labels)
 ESTIMATORS: tuple[EstimatorName, ...] = get_args(EstimatorName)
+TASKS: tuple[TaskName, ...] = get_args(TaskName)
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class TrainingRequest:
             Fisher-trace variant.
         estimator: how the entropy's gradient is found: `ghost_norm` is of single rows, `finite_difference` of the
             batches that training takes.
+        task: what is learnt: `numbers` to fit, each item's `category`, or what is `masked` of it.
     """
 
     recipe: str = "linear"
@@ -51,6 +54,7 @@ class TrainingRequest:
     view_b: str | None = None
     labels: Labels | None = None
     estimator: EstimatorName | None = None
+    task: TaskName | None = None
 
     def __post_init__(self) -> None:
         for kind, value, choices in (
@@ -58,6 +62,7 @@ class TrainingRequest:
             ("optimizer", self.optimizer, OPTIMIZERS),
             ("kind of labels", self.labels or "true", LABELS),
             ("estimator", self.estimator or "ghost_norm", ESTIMATORS),
+            ("task", self.task or "numbers", TASKS),
         ):
             if value not in choices:
                 raise UnknownNameError(kind, value, choices)

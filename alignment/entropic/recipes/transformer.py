@@ -1,8 +1,8 @@
 """The recipe `transformer`: two small transformers on two modalities of the same items, each with a task of its own.
 
 An image tower sees pictures of emoji and a text tower reads their names; each learns, from what it sees alone, which of
-Unicode's groups an emoji belongs to. No theorem covers it, and no weight is shared: what they have in common comes from
-the items. What to expect of the entropy is what was measured (`facts`).
+Unicode's groups an emoji belongs to, or what is hidden of it (`Masking`). No theorem covers it, and no weight is
+shared: what they have in common comes from the items. What to expect of the entropy is what was measured (`facts`).
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ import torch
 from torch import Tensor
 
 from alignment.entropic.calibrated import calibrated, diagonal
-from alignment.entropic.emoji_groups import GROUPS
-from alignment.entropic.emoji_pairs import ALPHABET, PROBE, EmojiPairs
+from alignment.entropic.emoji_pairs import PROBE, EmojiPairs
 from alignment.entropic.initial import tower_network
+from alignment.entropic.lesson import Lesson
 from alignment.entropic.loss import EntropicLoss
-from alignment.entropic.problem import cross_entropy
-from alignment.entropic.recipes.examined import estimation, first, point, problem_of, states
+from alignment.entropic.masking import SHARES
+from alignment.entropic.recipes.examined import estimation, first, point
 from alignment.entropic.recipes.facts import TRANSFORMER, RecipeFacts
 from alignment.entropic.recipes.provenance import versions
 from alignment.entropic.recipes.request import TrainingRequest
 from alignment.entropic.recipes.result import Member, TrainingResult, TrainingWarning
+from alignment.entropic.recipes.tower_shape import tower_config
 from alignment.entropic.rows import Rows
 from alignment.entropic.sharpness import largest_eigenvalue, trace
 from alignment.entropic.training.keeper import Keeper
@@ -34,7 +35,6 @@ from alignment.entropic.training.point import AlignmentPoint
 from alignment.entropic.training.trainee import Trainee
 from alignment.entropic.views import View
 from alignment.errors import TrainingError, UnknownNameError
-from alignment.models import TowerConfig, TowerNetwork
 
 MODALITY = "modality"  # the view that is no picture: the item's name
 _STRENGTHS = {"finite_difference": 0.1, "ghost_norm": 0.03}
@@ -43,22 +43,6 @@ _DECAY, _ANNEAL = 0.0, 1.0
 _BATCH, _STEPS = 32, 300
 _MEASURED, _HISTORY = 32, 6  # rows that balance and curvature are taken on, points of the history
 _PROBES, _LANCZOS = 16, 20
-# A is narrower than B; each may be a tower of either modality.
-WIDTHS = {"a": 32, "b": 40}
-_HEADS, _BLOCKS = 4, 2
-
-
-def tower_config(member: str, modality: str) -> TowerConfig:
-    """Returns the shape of a member's tower.
-
-    Args:
-        member: `a` or `b`.
-        modality: `image` or `text`.
-    """
-    width, outputs = WIDTHS[member], len(GROUPS)
-    if modality == "image":
-        return TowerConfig("image", width, _HEADS, _BLOCKS, outputs, side=32, patch=8)
-    return TowerConfig("text", width, _HEADS, _BLOCKS, outputs, alphabet=ALPHABET, length=24)
 
 
 @dataclass(frozen=True)
@@ -68,11 +52,13 @@ class TransformerRecipe:
     Attributes:
         request: what was asked for, its defaults filled in.
         anneal: the share of the strength that is left at the end.
+        pairs: the emoji; None draws them when it runs.
     """
 
     facts: ClassVar[RecipeFacts] = TRANSFORMER
     request: TrainingRequest
     anneal: float = _ANNEAL
+    pairs: EmojiPairs | None = None
 
     @classmethod
     def of(cls, request: TrainingRequest) -> TransformerRecipe:
@@ -93,6 +79,13 @@ class TransformerRecipe:
             if view != MODALITY:
                 View.parse(view)
         entropic = request.objective == "entropic"
+        task = request.task or cls.facts.tasks[0]
+        if task not in cls.facts.tasks:
+            raise TrainingError(f"the towers learn the task {' or '.join(cls.facts.tasks)}, not {task}")
+        if task == "masked" and request.labels == "sampled":
+            raise TrainingError(
+                "labels can be sampled where the targets are classes; take labels true, or task category"
+            )
         estimator = request.estimator or "finite_difference"
         decay = request.weight_decay
         filled = replace(
@@ -106,6 +99,7 @@ class TransformerRecipe:
             view_b=views[1],
             labels=request.labels or "true",
             estimator=estimator if entropic else None,
+            task=task,
         )
         return cls(filled)
 
@@ -115,25 +109,28 @@ class TransformerRecipe:
         Raises:
             ProbeError: if the packages that the emoji are drawn from are not installed.
         """
-        begun = time.process_time()
-        pairs = EmojiPairs.load(tower_config("a", "image"), tower_config("a", "text"), self.request.seed)
+        begun, seed = time.process_time(), self.request.seed
+        masked = self.request.task == "masked"
+        pairs = self.pairs or EmojiPairs.load(tower_config("a", "image"), tower_config("a", "text"), seed)
         learnt, held = self._sides(pairs, ~pairs.held), self._sides(pairs, pairs.held)
-        towers = {m: tower_network(tower_config(m, self._modality(m)), self.request.seed, m) for m in "ab"}
-        trainees = [self._trainee(m, towers[m], learnt[m]) for m in "ab"]
+        configs = {m: tower_config(m, self._modality(m), masked=masked) for m in "ab"}
+        lessons = {m: Lesson(tower_network(configs[m], seed, m), seed, m) for m in "ab"}
+        trainees = [self._trainee(lessons[m], learnt[m]) for m in "ab"]
         history = run_pair(
             (trainees[0], trainees[1]),
-            lambda step: self._point(step, towers, learnt, held),
+            lambda step: self._point(step, lessons, learnt, held),
             self.request.to_dict(),
             keeper,
             progress,
         )
-        hidden, outputs = states(towers, held)
-        seed = self.request.seed
+        hidden = _hidden(lessons, held)
+        with torch.no_grad():
+            outputs = {m: lesson.tower.overall(held[m].inputs) for m, lesson in lessons.items()}
         cka = calibrated("cka", hidden["a"], hidden["b"], seed=seed)
         neighbours = calibrated("mutual_knn", hidden["a"], hidden["b"], seed=seed)
         answers = calibrated("cka", [outputs["a"]], [outputs["b"]], seed=seed)
         return TrainingResult(
-            members=(self._member("a", towers, learnt, held), self._member("b", towers, learnt, held)),
+            members=(self._member(lessons["a"], learnt, held), self._member(lessons["b"], learnt, held)),
             measure="cka",
             grid=cka.score,
             calibrated=cka.calibrated,
@@ -151,6 +148,7 @@ class TransformerRecipe:
                 "rate": _RATES[self.request.optimizer],
                 "batch": _BATCH,
                 "anneal": self.anneal,
+                **({"hidden": SHARES} if masked else {}),
                 "held_out": int(pairs.held.sum()),
                 **versions(),
                 "device": "cpu",
@@ -178,7 +176,7 @@ class TransformerRecipe:
         colours = images.double().reshape(3 * len(images), -1)
         return View.parse(view).see(colours, self.request.seed, member).reshape(images.shape).to(images.dtype)
 
-    def _trainee(self, member: str, tower: TowerNetwork, rows: Rows) -> Trainee:
+    def _trainee(self, lesson: Lesson, rows: Rows) -> Trainee:
         asked, batch = self.request, min(_BATCH, len(rows.inputs))
         estimator, sampling = estimation(asked.estimator or "finite_difference", batch)
         steps = asked.steps or _STEPS
@@ -186,38 +184,35 @@ class TransformerRecipe:
             steps=steps,
             rate=_RATES[asked.optimizer],
             objective=EntropicLoss(asked.strength or 0.0, asked.weight_decay or 0.0, estimator, sampling),
-            loss=cross_entropy,
+            loss=lesson.loss,
             inputs=rows.inputs,
             targets=rows.targets,
             batch=batch,
+            hide=lesson.hide,
             labels=asked.labels if asked.labels and asked.strength else "true",
             method=asked.optimizer,  # type: ignore[arg-type]  # one of the three, as checked
             anneal=self.anneal,
             seed=asked.seed,
-            member=member,
+            member=lesson.member,
         )
         chunk = max(1, -(-steps // _HISTORY))
-        return Trainee(member, tower, [stage], chunk, "lower the strength or the weight decay")
+        return Trainee(lesson.member, lesson.tower, [stage], chunk, "lower the strength or the weight decay")
 
     def _point(
-        self, step: int, towers: dict[str, TowerNetwork], learnt: dict[str, Rows], held: dict[str, Rows]
+        self, step: int, lessons: dict[str, Lesson], learnt: dict[str, Rows], held: dict[str, Rows]
     ) -> AlignmentPoint:
-        hidden, _ = states(towers, held)
-        problems = [problem_of(towers[m], first(learnt[m], _MEASURED)) for m in "ab"]
-        return point(step, hidden, problems, self.request.seed)
+        problems = [lessons[m].problem(first(learnt[m], _MEASURED)) for m in "ab"]
+        return point(step, _hidden(lessons, held), problems, self.request.seed)
 
-    def _member(
-        self, member: str, towers: dict[str, TowerNetwork], learnt: dict[str, Rows], held: dict[str, Rows]
-    ) -> Member:
-        tower, examined = towers[member], held[member]
-        problem = problem_of(tower, first(learnt[member], _MEASURED))
-        with torch.no_grad():
-            outputs = tower(examined.inputs)
+    def _member(self, lesson: Lesson, learnt: dict[str, Rows], held: dict[str, Rows]) -> Member:
+        rows = learnt[lesson.member]
+        problem = lesson.problem(first(rows, _MEASURED))
+        loss, accuracy = lesson.score(held[lesson.member])
         return Member(
-            network=tower,
-            rows=learnt[member],
-            loss=float(examined.loss(outputs, examined.targets).mean()),
-            accuracy=float((outputs.argmax(1) == examined.targets).double().mean()),
+            network=lesson.tower,
+            rows=rows,
+            loss=loss,
+            accuracy=accuracy,
             trace=trace(problem, probes=_PROBES, seed=self.request.seed).value,
             largest=largest_eigenvalue(problem, iterations=_LANCZOS, tolerance=1e-3),
             prediction=None,
@@ -228,3 +223,9 @@ class TransformerRecipe:
             return ()
         detail = "the entropy's labels were sampled from the model, which makes it a trace of the Fisher information"
         return (TrainingWarning("sampled_labels", detail),)
+
+
+def _hidden(lessons: dict[str, Lesson], sides: dict[str, Rows]) -> dict[str, list[Tensor]]:
+    """Returns the hidden layers of both towers on whole items."""
+    with torch.no_grad():
+        return {m: lesson.tower.hidden(sides[m].inputs) for m, lesson in lessons.items()}
