@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
-
-from sqlalchemy import Connection, RowMapping
+from collections.abc import Callable, Sequence
 
 from app.api.once import forget as forget_answers
 from app.jobs import Chore, Handler, Handlers, Ledger
-from app.jobs.handler import Settled
 from app.jobs.retention import forget as forget_jobs
+from app.jobs.settling import chain
 from app.probes.preview import forget as forget_previews
 from app.schedules import settle as settle_run
 from app.schedules.chores import chores as schedule_chores
@@ -28,16 +25,6 @@ from app.webhooks.chores import chores as webhook_chores
 
 _HOUR = 3600.0
 _DAY = 24 * _HOUR
-
-
-def chain(*steps: Settled) -> Settled:
-    """Returns what does each of several things when a job ends."""
-
-    def settled(connection: Connection, job: RowMapping, result: Mapping[str, Any] | None) -> None:
-        for step in steps:
-            step(connection, job, result)
-
-    return settled
 
 
 def handlers() -> Handlers:

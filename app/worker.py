@@ -16,11 +16,12 @@ import structlog
 from alignment.errors import RequestError
 from app.jobs import Chore, Engine, Handlers, Ledger
 from app.jobs.dispatcher import Dispatcher
+from app.jobs.ending import Limits
 from app.jobs.executor import Executor, LocalExecutor
 from app.jobs.handler import queues_of
 from app.jobs.recovery import Recovery
 from app.jobs.roster import BEAT_SECONDS, Roster
-from app.jobs.supervisor import Limits, Supervisor
+from app.jobs.supervisor import Supervisor
 from app.settings import Settings
 from app.storage import Database
 from app.storage.database import is_outage
@@ -65,9 +66,15 @@ class Worker:
             ),
             for_work(settings),
         )
+        recovery = Recovery(self._ledger)
         self._chores = [
             Chore("reap", BEAT_SECONDS, self._roster.reap),
-            Chore("retry", BEAT_SECONDS, Recovery(self._ledger).retry_due),
+            Chore("retry", BEAT_SECONDS, recovery.retry_due),
+            Chore(
+                "release strays",
+                _STRAY_SECONDS,
+                lambda: self._supervisor.release_strays(recovery, settings.max_losses),
+            ),
             Chore("forget workers", 3600, lambda: self._roster.forget(_KEEP_WORKERS)),
             Chore("prune the queue", 60, lambda: self._ledger.engine.prune(_KEEP_ENTRIES)),
             *chores(self._ledger),

@@ -25,6 +25,9 @@ VERSION = "1"
 WORKFLOW = "accord.job"
 _POLL_SECONDS = 0.1
 _FINISHED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+# To the letter as DBOS's partial indexes have them: so a database knows that an index answers, however long the queue.
+_TAKEN = sa.text("status = 'PENDING'")
+_BROKEN = sa.text("status IN ('ERROR', 'CANCELLED', 'MAX_RECOVERY_ATTEMPTS_EXCEEDED')")
 
 
 class Engine:
@@ -112,11 +115,23 @@ class Engine:
     def taken(self, executor_id: str | None = None) -> list[tuple[str, str]]:
         """Returns the entries in hand, each with its executor: all, or one executor's."""
         entries = self._entries.c
-        asked = sa.select(entries.workflow_uuid, entries.executor_id).where(entries.status == "PENDING")
+        asked = sa.select(entries.workflow_uuid, entries.executor_id).where(_TAKEN)
         if executor_id is not None:
             asked = asked.where(entries.executor_id == executor_id)
         with self.database.read() as connection:
             return [(entry, executor) for entry, executor in connection.execute(asked)]
+
+    def abandoned(self, alive: sa.Select[tuple[str]]) -> list[str]:
+        """Returns the entries in the hands of executors that are not among those that live."""
+        entries = self._entries.c
+        asked = sa.select(entries.workflow_uuid).where(_TAKEN, entries.executor_id.not_in(alive))
+        with self.database.read() as connection:
+            return list(connection.execute(asked).scalars())
+
+    def broken(self) -> list[str]:
+        """Returns the entries that were dropped or broke off, and are not pruned yet."""
+        with self.database.read() as connection:
+            return list(connection.execute(sa.select(self._entries.c.workflow_uuid).where(_BROKEN)).scalars())
 
     def drop(self, entries: Sequence[str]) -> None:
         """Takes entries out of the queue, and out of the count of what runs; those that are done are left alone."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import RowMapping
+
+from app.jobs.settling import Settled, nothing
 
 Task = Literal["extract", "score"]
 Queue = Literal["extract", "score", "extract-gpu", "score-gpu"]
@@ -94,17 +96,6 @@ class Context:
 
 
 Work = Callable[[Mapping[str, Any], Context], Done | Needs]
-
-
-class Settled(Protocol):
-    """Called in the transaction that ends a job, whichever way, and so happens exactly once."""
-
-    def __call__(self, connection: Connection, job: RowMapping, result: Mapping[str, Any] | None) -> None:
-        """Args: the transaction; the job's row, its `state` already final; its result, if it succeeded."""
-
-
-def nothing(connection: Connection, job: RowMapping, result: Mapping[str, Any] | None) -> None:
-    """Settles nothing more."""
 
 
 def unchanged(job: RowMapping, error: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -91,10 +91,10 @@ class Ledger:
     def cancel(self, connection: Connection, job_id: str) -> bool:
         """Cancels a job that has not ended, with the parts that nobody else waits for; returns whether it changed.
 
-        A part that a job waits for is that job's: it stays.
+        A part that a job waits for is that job's: it stays. What of its end cannot be settled is left out.
         """
         self.database.alone(connection)
-        return self._parts.cancel(connection, job_id)
+        return self._parts.cancel(connection, job_id, regardless=True)
 
     def live(self, connection: Connection, team: str) -> int:
         """Returns how many of a team's jobs have not ended, its shared parts not counted."""
@@ -195,11 +195,11 @@ class Ledger:
                 self._parts.attach(connection, row, parts)
         return True
 
-    def fail(self, claim: Claim, error: Mapping[str, Any]) -> bool:
-        """Ends a job as failed, and those that wait for it; returns whether it was ours."""
+    def fail(self, claim: Claim, error: Mapping[str, Any], *, regardless: bool = False) -> bool:
+        """Ends a job as failed, and those that wait for it; returns whether it was ours. See `Rows.finish`."""
         with self.database.write() as connection:
             self.database.alone(connection)
-            return self._parts.fail(connection, claim.job_id, error, *held(claim))
+            return self._parts.fail(connection, claim.job_id, error, *held(claim), regardless=regardless)
 
     def retry(self, claim: Claim, error: Mapping[str, Any], seconds: float, *, outage: bool) -> bool:
         """Puts a job back for later; an outage costs no attempt. Returns whether it was ours."""

@@ -66,23 +66,28 @@ class Parts:
             elif parent["error"] and parent["error"].get("stage") == parent["role"]:
                 self._rows.change(connection, *waiting, error=None)
 
-    def fail(self, connection: Connection, job_id: str, error: Mapping[str, Any], *where: Any) -> bool:
-        """Ends a job as failed, and those that wait for it; returns whether it changed."""
-        if self._rows.finish(connection, job_id, "failed", *where, error=error) is None:
+    def fail(
+        self, connection: Connection, job_id: str, error: Mapping[str, Any], *where: Any, regardless: bool = False
+    ) -> bool:
+        """Ends a job as failed, and those that wait for it; returns whether it changed. See `Rows.finish`."""
+        if self._rows.finish(connection, job_id, "failed", *where, error=error, regardless=regardless) is None:
             return False
-        self._let_go(connection, job_id)
+        self._let_go(connection, job_id, regardless=regardless)
         for parent in self.parents(connection, job_id):
-            self.fail(connection, parent["id"], {**error, "stage": parent["role"]}, jobs.c.state == "waiting")
+            told, waiting = {**error, "stage": parent["role"]}, jobs.c.state == "waiting"
+            self.fail(connection, parent["id"], told, waiting, regardless=regardless)
         return True
 
-    def cancel(self, connection: Connection, job_id: str) -> bool:
-        """Cancels a job that nobody waits for; parts of it that nobody else waits for with it."""
-        if self.parents(connection, job_id) or self._rows.finish(connection, job_id, "cancelled") is None:
+    def cancel(self, connection: Connection, job_id: str, *, regardless: bool = False) -> bool:
+        """Cancels a job that nobody waits for; parts of it that nobody else waits for with it. See `Rows.finish`."""
+        if self.parents(connection, job_id):
             return False
-        self._let_go(connection, job_id)
+        if self._rows.finish(connection, job_id, "cancelled", regardless=regardless) is None:
+            return False
+        self._let_go(connection, job_id, regardless=regardless)
         return True
 
-    def _let_go(self, connection: Connection, job_id: str) -> None:
+    def _let_go(self, connection: Connection, job_id: str, *, regardless: bool) -> None:
         asked = (
             sa.select(jobs.c.id)
             .join(job_parts, job_parts.c.part_id == jobs.c.id)
@@ -91,7 +96,7 @@ class Parts:
             .order_by(jobs.c.id)
         )
         for part_id in connection.execute(asked).scalars().all():
-            self.cancel(connection, part_id)
+            self.cancel(connection, part_id, regardless=regardless)
 
     def _join(self, connection: Connection, part: Part, parent: RowMapping) -> str:
         """Returns the id of the part that is under way, made if there is none."""

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 import structlog
 
 from app.jobs.ledger import Ledger
-from app.jobs.recovery import Recovery
+from app.jobs.recovery import ALIVE, Recovery
 from app.storage import Database, new_id
 from app.storage.tables import workers
 
@@ -109,10 +109,7 @@ class Roster:
         """Returns how many jobs it put back, having dropped what the dead still count as running."""
         count = self._recovery.recover(self._most_losses) + self._recovery.redispatch()
         engine = self._ledger.engine
-        taken = engine.taken()
-        with self._database.read() as connection:  # after the look at what is taken: who is new since is alive here
-            alive = set(connection.execute(sa.select(workers.c.id).where(workers.c.state == "alive")).scalars())
-        engine.drop([entry for entry, executor in taken if executor not in alive])
+        engine.drop(engine.abandoned(ALIVE))
         return count
 
     def leave(self) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, RowMapping
 
 from app.jobs.engine import Engine
 from app.jobs.handler import Handlers
+from app.jobs.settling import settle_what_can_be
 from app.storage import Database
 from app.storage.tables import jobs
 
@@ -34,9 +35,20 @@ class Rows:
         state: str,
         *where: Any,
         result: Mapping[str, Any] | None = None,
+        regardless: bool = False,
         **values: Any,
     ) -> RowMapping | None:
-        """Ends a job that has not ended, and settles what its end changes; returns its row, or None."""
+        """Ends a job that has not ended, and settles what its end changes; returns its row, or None.
+
+        Args:
+            connection: the transaction.
+            job_id: the job.
+            state: how it ends.
+            where: what else must be so.
+            result: what it found.
+            regardless: whether it ends even if something of that cannot be settled, without that.
+            values: what else its row is to say.
+        """
         row = self.change(
             connection,
             jobs.c.id == job_id,
@@ -48,7 +60,11 @@ class Rows:
             **values,
         )
         if row is not None:
-            self.handlers[row["kind"]].settled(connection, row, result)
+            settled = self.handlers[row["kind"]].settled
+            if regardless:
+                settle_what_can_be(settled, connection, row, result)
+            else:
+                settled(connection, row, result)
         return row
 
     def enqueue(

@@ -1,47 +1,30 @@
-"""Supervisor: sees one job through in its worker: claims it, starts its process, keeps its progress, ends it."""
+"""Supervisor: sees one job through in its worker: claims it, starts its process, keeps its progress, has it ended."""
 
 from __future__ import annotations
 
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 import structlog
 
-from app.jobs.child import OUTAGE, PASSING
 from app.jobs.claim import Claim
-from app.jobs.executor import Executor, Order, Run
-from app.jobs.handler import Part
+from app.jobs.ending import Ending, Limits
+from app.jobs.executor import Executor, NotBegunError, Order, Run
 from app.jobs.ledger import Ledger
-from app.jobs.progress import stage_of, with_eta
+from app.jobs.patience import LeftBehindError, Patience
+from app.jobs.progress import with_eta
+from app.jobs.recovery import Recovery
 from app.storage.database import is_outage
 
-T = TypeVar("T")
 _LOG = structlog.get_logger("accord.jobs")
 _LOOK = 0.1  # seconds between two looks at the process
 _REPORT = 0.5  # seconds between two looks at the row, whether it is still ours
-_OUTAGE_PAUSE = 5.0  # seconds before what waits for the hub or the disk is tried again
-_STUCK_PAUSE = 60.0
-_DATABASE_PAUSE = 0.5
 _DEVICE_SECONDS = 1.0  # how long what was taken for a device that another job then got waits for the next one
-
-
-class _LeftBehindError(Exception):
-    """The worker ends and cannot say so: the database is away."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a job may take; seconds, and how often."""
-
-    seconds: float
-    attempts: int
-    retry_seconds: float
-    outage_seconds: float
-    threads: int = 0
 
 
 class Supervisor:
@@ -69,7 +52,11 @@ class Supervisor:
             self._devices.put(device)
         self._lock = threading.Lock()
         self._runs: set[Run] = set()
+        self._in_hand: Counter[str] = Counter()
+        self._suspects: set[str] = set()
         self.draining, self.stopping, self.leaving = threading.Event(), threading.Event(), threading.Event()
+        self._patiently = Patience(self.leaving)
+        self._ending = Ending(ledger, limits, self._patiently, self.draining)
 
     def run(self, job_id: str) -> None:
         """Does a job, if it still wants doing; every error that is the job's own ends in its row."""
@@ -80,13 +67,15 @@ class Supervisor:
                 self._patiently(lambda: self._ledger.requeue(job_id))
                 return
             try:
-                claim = self._patiently(lambda: self._ledger.claim(job_id, self._worker_id))
-                if claim is not None:
-                    with structlog.contextvars.bound_contextvars(job=job_id, fence=claim.fence, kind=claim.row["kind"]):
-                        self._see_through(claim, device)
+                with self._hold(job_id):
+                    claim = self._patiently(lambda: self._ledger.claim(job_id, self._worker_id))
+                    if claim is not None:
+                        facts = {"job": job_id, "fence": claim.fence, "kind": claim.row["kind"]}
+                        with structlog.contextvars.bound_contextvars(**facts):
+                            self._see_through(claim, device)
             finally:
                 self._devices.put(device)
-        except _LeftBehindError:
+        except LeftBehindError:
             _LOG.warning("left behind", job=job_id)
 
     def free(self) -> int:
@@ -99,6 +88,32 @@ class Supervisor:
             runs = list(self._runs)
         for run in runs:
             run.kill()
+
+    def release_strays(self, recovery: Recovery, most_losses: int) -> int:
+        """Gives up jobs that count as in our hands and are not; returns how many.
+
+        One is left behind if the database goes away after it took our claim and before it said so, or if even a job's
+        end as failed cannot be written. Between a claim and our knowing of it lies a moment always: only what is astray
+        at two looks is. Call it every few seconds.
+        """
+        running = recovery.running(self._worker_id)
+        with self._lock:
+            astray = running - set(self._in_hand)
+        strays = astray & self._suspects
+        self._suspects = astray
+        return recovery.reclaim(self._worker_id, strays, most_losses)
+
+    @contextmanager
+    def _hold(self, job_id: str) -> Iterator[None]:
+        """Notes that a job is in hand; it may be so twice, for it may be in the queue twice."""
+        with self._lock:
+            self._in_hand[job_id] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._in_hand[job_id] -= 1
+                self._in_hand += Counter()  # lets go of zeros
 
     def _device(self) -> str | None:
         """Returns a device that nobody uses; None if there is none soon, or the worker is to begin nothing more."""
@@ -118,21 +133,30 @@ class Supervisor:
         try:
             work = self._ledger.handlers[claim.row["kind"]].work
             order = Order(work, claim.row["payload"], device, self._settings, self._limits.threads)
-            run = self._executor.start(order)
+            run = self._begun(order)
             with self._lock:
                 self._runs.add(run)
             end = self._watch(claim, run, started)
-        except _LeftBehindError:
+        except LeftBehindError:
             raise
-        except Exception as error:  # no process to be had, or a defect of ours: the job must not stay as it is
+        except NotBegunError as error:
+            _LOG.warning("no process to be had", error=repr(error.__cause__))
+            end = self._ending.not_begun(claim, error)
+        except Exception as error:  # a defect of ours: the job must not stay as it is
             _LOG.exception("job broke off")
-            end = self._broke_off(claim, error)
+            end = self._ending.broke_off(claim, error)
         finally:
             if run is not None:
                 with self._lock:
                     self._runs.discard(run)
                 run.kill()
             _LOG.info("job ended", outcome=end, seconds=round(time.monotonic() - started, 3))
+
+    def _begun(self, order: Order) -> Run:
+        try:
+            return self._executor.start(order)
+        except Exception as error:
+            raise NotBegunError from error
 
     def _watch(self, claim: Claim, run: Run, started: float) -> str:
         """Returns how it ended: the row says so already, or is no longer ours."""
@@ -143,7 +167,9 @@ class Supervisor:
             try:
                 message = run.poll(_LOOK)
             except EOFError:
-                return self._died(claim, run, seen)
+                fate = run.fate
+                run.kill()  # what it started goes with it, before anything is waited for
+                return self._ending.died(claim, fate, seen)
             now = time.monotonic()
             if message is not None and "progress" in message:
                 seen = with_eta(message["progress"], began)
@@ -151,14 +177,13 @@ class Supervisor:
             # the device would stay taken, and the process's number become another's.
             elif message is not None:
                 run.kill()
-                return self._end(claim, message, now - started)
+                return self._ending.said(claim, message, now - started)
             if now - started > self._limits.seconds:
                 run.kill()
-                return self._timed_out(claim, seen)
+                return self._ending.timed_out(claim, seen)
             if self.stopping.is_set():
                 run.kill()
-                self._patiently(lambda: self._ledger.give_back(claim))
-                return "given back"
+                return self._ending.given_back(claim)
             if now - looked >= _REPORT:
                 looked = now
                 held = self._still_held(claim, None if seen == kept else seen)
@@ -174,73 +199,3 @@ class Supervisor:
             if not is_outage(error):
                 raise
             return None  # the work goes on; its progress is told when the database is back
-
-    def _end(self, claim: Claim, message: Mapping[str, Any], seconds: float) -> str:
-        if "done" in message:
-            return "succeeded" if self._patiently(lambda: self._ledger.publish(claim, message["done"])) else "fenced"
-        if "needs" in message:
-            parts = [Part(**part) for part in message["needs"]]
-            self._patiently(lambda: self._ledger.park(claim, parts))
-            return "waiting"
-        if "trace" in message:
-            _LOG.warning("job failed", trace=message["trace"])
-        error = dict(message["error"])
-        kind = error.pop("kind")
-        if kind == OUTAGE and seconds >= self._limits.outage_seconds:
-            kind = PASSING  # it went well for long, so that this outage is another than the last; it costs an attempt
-        return self._failed(claim, kind, error)
-
-    def _timed_out(self, claim: Claim, seen: Mapping[str, Any] | None) -> str:
-        detail = f"it took longer than {self._limits.seconds:g} s; take fewer samples, layers, metrics or steps"
-        error = {"stage": stage_of(seen), "model": None, "detail": detail}
-        self._patiently(lambda: self._ledger.fail(claim, error))
-        return "timed out"
-
-    def _died(self, claim: Claim, run: Run, seen: Mapping[str, Any] | None) -> str:
-        fate = run.fate
-        run.kill()  # what it started goes with it, before anything is waited for
-        _LOG.warning("process died", fate=fate)
-        detail = (
-            f"the process that worked on it died ({fate}), perhaps of too little memory; take fewer samples or layers"
-        )
-        return self._failed(claim, PASSING, {"stage": stage_of(seen), "model": None, "detail": detail})
-
-    def _broke_off(self, claim: Claim, error: Exception) -> str:
-        detail = f"the server made a mistake ({type(error).__name__}); its log says more"
-        told = {"stage": None, "model": None, "detail": detail}
-        try:
-            return self._failed(claim, PASSING, told)
-        except _LeftBehindError:
-            raise
-        except Exception:  # what a job's end changes cannot be changed: it waits for someone who reads logs
-            _LOG.exception("job cannot end")
-            self._patiently(lambda: self._ledger.retry(claim, told, _STUCK_PAUSE, outage=False))
-            return f"to be tried again in {_STUCK_PAUSE:g} s"
-
-    def _failed(self, claim: Claim, kind: str, error: dict[str, Any]) -> str:
-        attempts = claim.row["attempts"]
-        if kind == OUTAGE and claim.outage_seconds < self._limits.outage_seconds:
-            later = _OUTAGE_PAUSE
-        elif kind == PASSING and attempts < self._limits.attempts:
-            later = self._limits.retry_seconds * 2 ** (attempts - 1)
-        else:
-            self._patiently(lambda: self._ledger.fail(claim, error))
-            return "failed"
-        self._patiently(lambda: self._ledger.retry(claim, error, later, outage=kind == OUTAGE))
-        return f"to be tried again in {later:g} s"
-
-    def _patiently(self, step: Callable[[], T]) -> T:
-        """Returns what a step returns, tried again for as long as the database is away.
-
-        Raises:
-            _LeftBehindError: if the worker will not wait any more.
-        """
-        while True:
-            try:
-                return step()
-            except Exception as error:
-                if not is_outage(error):
-                    raise
-                _LOG.warning("the database is away", error=type(error).__name__)
-            if self.leaving.wait(_DATABASE_PAUSE):
-                raise _LeftBehindError

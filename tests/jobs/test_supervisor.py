@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from app.jobs.claim import Claim
+from app.jobs.ending import Limits
 from app.jobs.executor import Executor, LocalExecutor, Order, Run
 from app.jobs.results import result_of
-from app.jobs.supervisor import Limits, Supervisor
+from app.jobs.supervisor import Supervisor
 from tests.jobs.conftest import Bench
 from tests.processes import eventually, is_running
 
