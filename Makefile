@@ -1,6 +1,9 @@
 # Everything here works on a machine with Python 3.11 or newer, git and a package registry that pip reaches.
 PYTHON ?= python3
 BIN := .venv/bin
+# How many processes share the tests; `auto` is one a core where there is memory enough, four at most.
+WORKERS ?= auto
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 READY := .venv/.ready
 ENTROPIC := alignment.entropic.estimators,alignment.entropic.balance,alignment.entropic.rebalance,alignment.entropic.kernels
 # where tests check the shapes in signatures as they run
@@ -13,10 +16,10 @@ demo: $(READY)  ## measure real models, with pictures, in demo/
 	$(BIN)/accord demo --out demo
 
 test: $(READY)  ## the tests
-	$(BIN)/python -m pytest --jaxtyping-packages=$(SHAPED),typechecking.checked
+	$(PYTEST) --jaxtyping-packages=$(SHAPED),typechecking.checked
 
 test-database: $(READY)  ## those of the tests that use a database, with the server of TEST_DATABASE_URL
-	$(BIN)/python -m pytest -m database
+	$(PYTEST) -m database
 
 check: $(READY)  ## what CI runs beside the tests
 	$(BIN)/ruff format --check .

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -76,6 +77,11 @@ def gpu(request: pytest.FixtureRequest) -> Iterator[torch.device]:
 
     with Pretend() if request.param == "pretended" else nullcontext():
         yield torch.device("cuda", 0)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """How many processes share the tests: one a core where each has 2 GiB at hand, which it and those it starts take."""
+    return max(1, min(4, psutil.cpu_count() or 1, psutil.virtual_memory().available >> 31))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
