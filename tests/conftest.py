@@ -80,7 +80,7 @@ def gpu(request: pytest.FixtureRequest) -> Iterator[torch.device]:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """How many processes share the tests: one a core, four at most, where each has 2 GiB for itself and what it starts."""
+    """How many processes share the tests: one a core, four at most; each has 2 GiB for itself and what it starts."""
     return max(1, min(4, psutil.cpu_count() or 1, psutil.virtual_memory().available >> 31))
 
 
