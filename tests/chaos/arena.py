@@ -166,12 +166,16 @@ class Arena:
         return [pid for pid in self.children() if is_running(pid) and pid not in held]
 
     def _held(self) -> set[int]:
-        """What belongs to a worker that lives: its pool of processes, and what that forked."""
-        parents = {process.pid for process in self.fleet if process.poll() is None}
+        """What belongs to a worker that lives."""
+        return self.family(*(process.pid for process in self.fleet if process.poll() is None))
+
+    def family(self, *pids: int) -> set[int]:
+        """Workers' processes: their own, their pools of processes, and what those forked."""
+        found = set(pids)
         for _ in range(2):
             running = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
-            parents |= {pid for pid in running if _parent(pid) in parents}
-        return parents
+            found |= {pid for pid in running if _parent(pid) in found}
+        return found
 
     def said(self, event: str) -> int:
         """How often a worker logged something."""

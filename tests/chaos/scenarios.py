@@ -1,10 +1,13 @@
 """What may go wrong with workers, each as a function of how much of it there is, which returns what was counted."""
 
+import os
 import random
 import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from app.storage.database import is_outage
 from tests.chaos.arena import Arena, Stopwatch
@@ -181,6 +184,46 @@ def told_to_stop(arena: Arena) -> Figures:
     taken = watch.seconds
     arena.finish()
     return {**arena.outcome(), "stopped": took, "takeover": taken}
+
+
+def told_to_stop_while_loading(arena: Arena, monkeypatch: pytest.MonkeyPatch) -> Figures:
+    """SIGTERM while a job's process is yet to be forked: it goes back, and no worker counts as lost under it."""
+    loaded = Path(arena.folder) / "loaded"
+    monkeypatch.setenv("LOADED", str(loaded))
+    worker = arena.start()
+    job_id = arena.submit(n=1)
+    eventually(lambda: arena.state(job_id) == "running")
+    worker.terminate()
+    watch = Stopwatch()
+    assert worker.wait(120) == 0
+    took = watch.seconds
+    arena.fleet.clear()
+    row = arena.row(job_id)
+    assert (row["state"], row["worker_id"], row["attempts"], row["losses"]) == ("queued", None, 0, 0)
+    assert not arena.children()
+    loaded.touch()
+    arena.start()
+    arena.finish()
+    assert (arena.row(job_id)["attempts"], arena.row(job_id)["losses"]) == (1, 0)
+    return {**arena.outcome(), "stopped": took}
+
+
+def told_to_stop_one_and_all(arena: Arena) -> Figures:
+    """SIGTERM to a worker and to every process of it, as a service manager sends it: what it has in hand goes back."""
+    worker = arena.start()
+    job_id = arena.submit(n=1, seconds=GRACE + 2)
+    eventually(lambda: arena.row(job_id)["progress"])
+    family = arena.family(worker.pid)
+    assert set(arena.children()) < family
+    for pid in family:
+        os.kill(pid, signal.SIGTERM)
+    assert worker.wait(120) == 0
+    arena.fleet.clear()
+    row = arena.row(job_id)
+    assert (row["state"], row["worker_id"], row["attempts"], row["losses"]) == ("queued", None, 0, 0)
+    arena.start()
+    arena.finish()
+    return arena.outcome()
 
 
 def _answers(step: Callable[[], object]) -> bool:

@@ -71,3 +71,13 @@ def test_the_database_is_made_anew_under_a_worker(stage: Arena) -> None:
     found = scenarios.made_anew(stage)
     all_ended_once(found, 1)
     assert stage.said("the database is another") == 1
+
+
+def test_told_to_stop_while_its_processes_load(stage: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
+    all_ended_once(scenarios.told_to_stop_while_loading(stage, monkeypatch), 1)
+
+
+def test_told_to_stop_with_all_its_processes(stage: Arena) -> None:
+    found = scenarios.told_to_stop_one_and_all(stage)
+    all_ended_once(found, 1)
+    assert (found["begun"], found["losses"]) == (2, 0)

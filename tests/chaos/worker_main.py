@@ -48,7 +48,9 @@ def main(url: str, folder: str, devices: str = "cpu") -> None:
         max_losses=50,
     )
     configure("json", "info")
-    executor = LocalExecutor(preload=("app.worker", "app.telemetry", "tests.jobs.fakes", "alignment.errors"))
+    executor = LocalExecutor(
+        preload=("app.worker", "app.telemetry", "tests.jobs.fakes", "alignment.errors", "tests.chaos.loading")
+    )
     Worker(settings, Database(url), handlers(), lambda _: (), executor).run()
 
 
