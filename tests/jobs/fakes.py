@@ -25,6 +25,9 @@ def run(payload: Mapping[str, Any], context: Context) -> Done | Needs:
     if helper := payload.get("helper"):  # a process of its own, as a loader of data would be
         process = subprocess.Popen(["sleep", "60"])
         Path(helper).write_text(f"{process.pid}\n")
+    if family := payload.get("family"):  # a process that has one of its own
+        subprocess.Popen(["sh", "-c", f"sleep 60 & echo $$ $! > {family}; wait"])
+    held = _held(payload.get("hold", 0), context.device)
     wanted = payload.get("parts", [])
     missing = [part for part in wanted if not Path(part["made"]).exists()]
     if missing:
@@ -60,4 +63,13 @@ def run(payload: Mapping[str, Any], context: Context) -> Done | Needs:
                 raise HubUnreachableError("the hub is away")
     if made := payload.get("made"):
         Path(made).touch()
-    return Done({"n": payload.get("n"), "pid": os.getpid(), "device": context.device})
+    return Done({"n": payload.get("n"), "pid": os.getpid(), "device": context.device, "held": len(held)})
+
+
+def _held(mebibytes: int, device: str) -> Any:
+    """Memory that is taken, on a GPU if the device is one."""
+    if not device.startswith("cuda"):
+        return bytearray(b"1" * (mebibytes << 20))
+    import torch
+
+    return torch.ones(mebibytes << 20, dtype=torch.uint8, device=device)

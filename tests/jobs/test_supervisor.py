@@ -1,9 +1,11 @@
 """A job in a process of its own: however that ends, the row says so, and no process is left."""
 
+import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +34,10 @@ def supervisor(bench: Bench, executor: LocalExecutor) -> Iterator[Supervisor]:
     yield from supervised(bench, executor)
 
 
-def supervised(bench: Bench, executor: Executor, limits: Limits = LIMITS) -> Iterator[Supervisor]:
-    made = Supervisor(bench.ledger, executor, "wrk_a", ["cpu"], limits, {})
+def supervised(
+    bench: Bench, executor: Executor, limits: Limits = LIMITS, devices: Sequence[str] = ("cpu",)
+) -> Iterator[Supervisor]:
+    made = Supervisor(bench.ledger, executor, "wrk_a", list(devices), limits, {})
     yield made
     made.leaving.set()
     made.kill_all()
@@ -274,6 +278,48 @@ def test_what_finds_no_device_goes_back(bench: Bench, supervisor: Supervisor, tm
     assert len(bench.queued(other)) == 2  # nobody took the first from the queue here
     supervisor.stopping.set()
     run.ends()
+
+
+def test_a_job_whose_process_is_yet_to_come_goes_back_at_once_and_that_never_works(
+    bench: Bench, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What processes are forked from may take long to load: nothing waits for it."""
+    log, loaded = tmp_path / "log", threading.Event()
+    real = ForkServerProcess.start
+
+    def start(process: ForkServerProcess) -> None:
+        loaded.wait(60)
+        real(process)
+        loaded.clear()
+
+    monkeypatch.setattr(ForkServerProcess, "start", start)
+    job_id = bench.submit(seconds=60, log=str(log))
+    run = Apart(supervisor, job_id)
+    eventually(lambda: bench.state(job_id) == "running")
+    supervisor.draining.set()
+    supervisor.stopping.set()
+    run.ends()
+    row = bench.row(job_id)
+    assert (row["state"], row["attempts"], row["losses"], row["worker_id"]) == ("queued", 0, 0, None)
+    loaded.set()
+    eventually(lambda: not loaded.is_set())
+    eventually(lambda: not multiprocessing.active_children())
+    assert not log.exists()
+
+
+@pytest.mark.parametrize("end", ["die", "begin"])
+def test_what_dies_as_its_worker_is_told_to_stop_goes_back(
+    bench: Bench, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """A service manager tells all of a worker's processes at once, and the others may hear of it first."""
+    if end == "begin":
+        monkeypatch.setattr(ForkServerProcess, "start", lambda _: multiprocessing.get_context("none"))
+    job_id = bench.submit(end=end)
+    real = supervisor.draining.wait
+    monkeypatch.setattr(supervisor.draining, "wait", lambda seconds: supervisor.draining.set() or real(seconds))
+    supervisor.run(job_id)
+    row = bench.row(job_id)
+    assert (row["state"], row["attempts"], row["retry_at"]) == ("queued", 0, None)
 
 
 class Broken:
