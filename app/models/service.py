@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
 from alignment.errors import RequestError
@@ -34,10 +35,12 @@ def register(state: State, connection: Connection, principal: Principal, new: Ne
 
     Raises:
         Problem: 409 if the team has one of that name, 403 if it is to be shared and the key may not, 422 if its upload
-            has gone meanwhile.
+            has gone meanwhile, 413 if the team may not keep its files again.
     """
     if isinstance(new.source, FeaturesModel):
         uploads.get(connection, principal, new.source.upload, "/source/upload", hold=True)
+    if known.bytes and not _keeps(connection, principal.team, known.reference):
+        uploads.require_room(state, connection, principal, known.bytes)
     values = {
         "name": new.name,
         "shared": new.shared,
@@ -51,6 +54,12 @@ def register(state: State, connection: Connection, principal: Principal, new: Ne
         "bytes": known.bytes,
     }
     return MODELS.enter(state.database, connection, principal, values)
+
+
+def _keeps(connection: Connection, team: str, reference: str) -> bool:
+    """Whether the files that a reference names count for a team already."""
+    ours = (models.c.team_id == team, models.c.deleted_at.is_(None), models.c.reference == reference)
+    return connection.execute(sa.select(models.c.id).where(*ours).limit(1)).first() is not None
 
 
 def find(connection: Connection, principal: Principal, text: str, pointer: str | None = None) -> RowMapping:

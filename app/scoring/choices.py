@@ -20,6 +20,7 @@ from app.problems import FieldError, Problem, invalid
 from app.scoring.forms import Metric
 from app.scoring.schemas import Request
 from app.settings import Settings
+from app.teams.use import lock
 
 _WAIT_SECONDS = 10  # what a team is told to wait when it has as many jobs queued as it may
 _TAKEN = {"text": ("text",), "image": ("image",), "paired": ("text", "image"), "array": ("array",)}
@@ -160,11 +161,14 @@ def check_device(connection: Connection, device: str, models: Iterable[RowMappin
 
 
 def check_room(state: State, connection: Connection, team: str) -> None:
-    """Refuses a job of a team that has as many as it may.
+    """Refuses a job of a team that has as many as it may; nobody else takes the place until the transaction ends.
+
+    Call it last: a team's others wait from here on.
 
     Raises:
         Problem: 429.
     """
+    lock(connection, team)
     most = state.settings.max_queued
     if not state.ledger.has_room(connection, team, most):
         raise Problem(

@@ -5,7 +5,18 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from app.storage.tables import models, probes, uploads
+from app.storage.tables import OWN_LIVE_SQL, jobs, models, probes, teams, uploads
+
+_TEAM = sa.select(teams.c.id).where(teams.c.id == sa.bindparam("team")).with_for_update(key_share=True)
+
+
+def lock(connection: Connection, team: str) -> None:
+    """Waits until no other transaction looks at what a team has left, and keeps others waiting until this one ends.
+
+    So of two that fit each and not both, one gets in. Call it late, and lock nothing of others' afterwards.
+    """
+    if connection.dialect.name != "sqlite":  # where a transaction that writes is alone from its beginning
+        connection.execute(_TEAM, {"team": team})
 
 
 def stored(connection: Connection, team: str) -> int:
@@ -15,6 +26,13 @@ def stored(connection: Connection, team: str) -> int:
     made = sa.select(models.c.reference, models.c.bytes).where(*ours).distinct()  # one may have several names
     asked = [sa.select(sa.func.coalesce(sa.func.sum(kept.subquery().c.bytes), 0)) for kept in (sent, made)]
     return sum(int(connection.execute(one).scalar_one()) for one in asked)
+
+
+def coming(connection: Connection, team: str) -> int:
+    """Returns how many bytes a team's trainings that have not ended may come to keep."""
+    keeps = sa.func.coalesce(sa.func.sum(jobs.c.payload["keeps"].as_integer()), 0)
+    asked = sa.select(keeps).where(sa.text(OWN_LIVE_SQL), jobs.c.team_id == team, jobs.c.kind == "training")
+    return int(connection.execute(asked).scalar_one())
 
 
 def registered(connection: Connection, team: str) -> tuple[int, int]:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 from starlette.concurrency import run_in_threadpool
 
@@ -20,21 +19,18 @@ from app.api.jobs import find_job
 from app.api.state import State
 from app.jobs import NewJob
 from app.jobs.results import result_of
-from app.jobs.rows import LIVE
 from app.models.trained import KIND, made_by
 from app.probes.reader import Reader
 from app.probes.service import find as find_probe
 from app.problems import Problem, invalid
 from app.scoring import choices
-from app.storage.tables import jobs
 from app.teams import audit
 from app.teams.principal import Principal
-from app.teams.use import stored
 from app.trainings.files import PROBE
 from app.trainings.filling import WORK, fill
 from app.trainings.recipes import BUILTIN, require
 from app.trainings.schemas import NewTraining
-from app.uploads.draft import over_quota
+from app.uploads.service import require_room
 from app.webhooks.address import check_url
 
 _MIB = 1 << 20
@@ -157,14 +153,12 @@ def create(state: State, connection: Connection, principal: Principal, body: New
         Problem: 422 if its probe set has gone meanwhile, 413 if the team may keep nothing more, 429 if it has as many
             jobs as it may.
     """
-    choices.check_room(state, connection, principal.team)
-    keeps = _MODELS_BYTES + (0 if plan.probe is None else _unpacked(Path(plan.probe["reference"])))
-    kept = stored(connection, principal.team) + _coming(connection, principal.team)
-    if kept + keeps > state.settings.max_stored_mib * _MIB:
-        raise over_quota(state.settings.max_stored_mib)
     if plan.probe is not None:
         find_probe(state, connection, principal, plan.probe["id"], "/data")
+    keeps = _MODELS_BYTES + (0 if plan.probe is None else _unpacked(Path(plan.probe["reference"])))
     request = shown(body, plan)
+    choices.check_room(state, connection, principal.team)
+    require_room(state, connection, principal, keeps)
     row = state.ledger.submit(
         connection,
         NewJob(
@@ -186,13 +180,6 @@ def create(state: State, connection: Connection, principal: Principal, body: New
     )
     audit.record(state.database, connection, principal, "training.create", row["id"])
     return row
-
-
-def _coming(connection: Connection, team: str) -> int:
-    """Returns how many bytes the team's trainings that have not ended may come to keep."""
-    keeps = sa.func.coalesce(sa.func.sum(jobs.c.payload["keeps"].as_integer()), 0)
-    asked = sa.select(keeps).where(jobs.c.team_id == team, jobs.c.kind == KIND, jobs.c.state.in_(LIVE))
-    return int(connection.execute(asked).scalar_one())
 
 
 def shown(body: NewTraining, plan: Plan) -> dict[str, Any]:

@@ -150,10 +150,11 @@ def safe_name(given: str) -> str:
 
 
 def over_quota(limit_mib: int) -> Problem:
-    """Returns the answer to a file that the team has no room for."""
+    """Returns the answer to what the team has no room for."""
     return Problem(
         413,
-        f"the team may keep {limit_mib} MiB of uploads, and this would be more; delete some with DELETE /v1/uploads/ID",
+        f"the team may keep {limit_mib} MiB of uploads and of trained models, and this would be more; delete some with "
+        "DELETE /v1/uploads/ID",
     )
 
 

@@ -10,10 +10,10 @@ from sqlalchemy import Connection, RowMapping
 
 from app.api.state import State
 from app.problems import Problem, invalid, not_found
-from app.storage.tables import LIVE_SQL, jobs, models, probes, schedules, teams, uploads
+from app.storage.tables import LIVE_SQL, jobs, models, probes, schedules, uploads
 from app.teams import audit
 from app.teams.principal import Principal
-from app.teams.use import stored
+from app.teams.use import coming, lock, stored
 from app.uploads.draft import Draft, over_quota
 from app.uploads.files import COMING, uploads_folder
 
@@ -60,14 +60,11 @@ def enter(state: State, connection: Connection, principal: Principal, draft: Dra
 
 
 def _reserve(state: State, connection: Connection, principal: Principal, draft: Draft, wished: int) -> int:
-    # One at a time a team: of two that fit each and not both, one gets in.
-    connection.execute(sa.select(teams.c.id).where(teams.c.id == principal.team).with_for_update())
     ours = uploads.c.id == draft.id
-    had = connection.execute(sa.select(uploads.c.bytes).where(ours)).scalar_one_or_none() or 0
-    limit = state.settings.max_stored_mib
-    left = limit * _MIB - (stored(connection, principal.team) - had)
+    left = _left(state, connection, principal.team)
+    left += connection.execute(sa.select(uploads.c.bytes).where(ours)).scalar_one_or_none() or 0
     if left < max(draft.size, 1):
-        raise over_quota(limit)
+        raise over_quota(state.settings.max_stored_mib)
     values = {
         "id": draft.id,
         "team_id": principal.team,
@@ -80,6 +77,22 @@ def _reserve(state: State, connection: Connection, principal: Principal, draft: 
     changed = {"bytes": values["bytes"], "created_at": values["created_at"]}
     connection.execute(entering.on_conflict_do_update(index_elements=["id"], set_=changed))
     return min(wished, left)
+
+
+def require_room(state: State, connection: Connection, principal: Principal, size: int) -> None:
+    """Refuses what a team has no room to keep; nobody else takes the room until the transaction ends.
+
+    Raises:
+        Problem: 413.
+    """
+    if _left(state, connection, principal.team) < size:
+        raise over_quota(state.settings.max_stored_mib)
+
+
+def _left(state: State, connection: Connection, team: str) -> int:
+    """Returns how many bytes more a team may keep, of which nobody else takes any until the transaction ends."""
+    lock(connection, team)
+    return state.settings.max_stored_mib * _MIB - stored(connection, team) - coming(connection, team)
 
 
 def of_team(principal: Principal) -> sa.Select[Any]:
