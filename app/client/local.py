@@ -81,11 +81,12 @@ class LocalService:
             WorkError: if it does not become so, or ends.
         """
         deadline = time.monotonic() + _READY_SECONDS
-        while time.monotonic() < deadline and self.process.poll() is None:
-            with suppress(httpx.HTTPError):  # it may not answer yet
-                if httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200:
-                    return
-            time.sleep(0.1)
+        with httpx.Client(timeout=5) as client:  # one for all looks: to make one takes as long as some of them
+            while time.monotonic() < deadline and self.process.poll() is None:
+                with suppress(httpx.HTTPError):  # it may not answer yet
+                    if client.get(f"{self.url}/readyz").status_code == 200:
+                        return
+                time.sleep(0.1)
         raise WorkError(f"the service did not become ready; its log ends: {_tail(self.log)}")
 
 
