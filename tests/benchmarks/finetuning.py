@@ -1,11 +1,15 @@
 """Does the entropy bring a pretrained model nearer another? MiniLM-L3 fine-tuned, MiniLM-L6 untouched beside it.
 
-    .venv/bin/python -m tests.benchmarks.finetuning --jobs 2    # seeds 10 to 14: about ten minutes of one core
-    .venv/bin/python -m tests.benchmarks.finetuning --tune      # how the strength was chosen
+    .venv/bin/python -m tests.benchmarks.finetuning --jobs 2            # seeds 10 to 14
+    .venv/bin/python -m tests.benchmarks.finetuning --both --jobs 2     # L6 is trained as well, apart from L3
+    .venv/bin/python -m tests.benchmarks.finetuning --tune strengths    # how these were chosen
+    .venv/bin/python -m tests.benchmarks.finetuning --tune decays
 
 All arms have the same seed, items, batches and number of steps. Scores are those of the last layers on held-out
 sentences, calibrated against shuffled ones, with what `accord compare` does to activations by default; intervals are
-paired, 95%, by Student's t. The strength was chosen on seeds of its own (100, 101), as the largest that still learns.
+paired, 95%, by Student's t. Strength and decay were chosen on seeds of their own (100, 101): the strength as the
+largest that still learns, the decays as the best for the task and the best for CKA. With `--both` each model is trained
+on its own, by the same arm with the same numbers, and the two that come out are compared.
 
 Fine-tuning takes a model away from the other, and whatever slows learning down keeps it nearer. So the last row
 compares at the same task: with plain fine-tuning stopped where its held-out loss is that at which the entropic run
@@ -15,6 +19,7 @@ ended, by straight lines between the points of its history.
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -29,13 +34,16 @@ import torch
 from platformdirs import user_cache_path
 from rich.console import Console
 from rich.table import Table
-from scipy import stats
 
+from alignment.entropic.calibrated import calibrated
 from alignment.entropic.finetuning import FinetuneRequest, finetune
+from alignment.entropic.finetuning.run import STEPS
+from tests.benchmarks.paired import paired
 
 SEEDS, TUNING = tuple(range(10, 15)), (100, 101)
-STRENGTHS, DECAYS = (0.01, 0.03, 0.1), (1e-3, 1e-2)
-STRENGTH, DECAY = 0.03, 1e-2
+STRENGTHS, DECAYS = (0.01, 0.03, 0.1), (1e-3, 1e-2, 3e-2, 1e-1)
+STRENGTH = 0.03
+CHOSEN = (1e-2,)
 PLAIN = FinetuneRequest(
     model="builtin:minilm-l3",
     towards="builtin:minilm-l6",
@@ -51,11 +59,12 @@ FIELDS = ("CKA", "mutual kNN", "task", "CKA with itself")
 
 @dataclass(frozen=True)
 class Outcome:
-    """One run's numbers before and after, and its history."""
+    """One run's numbers before and after, its history, and the last layer on the held-out items."""
 
     before: Mapping[str, float]
     after: Mapping[str, float]
     history: Sequence[Mapping[str, Any]]
+    last: torch.Tensor
 
     def at(self, metric: str, task: float) -> float:
         """The uncalibrated score where the held-out loss first was so low; the last one if it never was."""
@@ -65,6 +74,14 @@ class Outcome:
                 return float(np.interp(task, [low, high], [late, early]))
         return float(points[0][1] if task > points[0][0] else points[-1][1])
 
+    def beside(self, other: Outcome, seed: int) -> dict[str, float]:
+        """The numbers of this run's model with another run's, where both were trained."""
+        scores = {
+            name: calibrated(metric, [self.last], [other.last], seed=seed, steps=STEPS).calibrated[0][0]
+            for name, metric in (("CKA", "cka"), ("mutual kNN", "mutual_knn"))
+        }
+        return {**scores, "task": (self.after["task"] + other.after["task"]) / 2, "CKA with itself": math.nan}
+
 
 def outcome(request: FinetuneRequest, cache: Path) -> Outcome:
     torch.set_num_threads(1)
@@ -73,35 +90,47 @@ def outcome(request: FinetuneRequest, cache: Path) -> Outcome:
         {"CKA": at.last("cka"), "mutual kNN": at.last("mutual_knn"), "task": at.task, "CKA with itself": moved}
         for at, moved in ((result.before, 1.0), (result.after, result.moved["cka"]))
     )
-    return Outcome(before, after, result.history)
-
-
-def paired(one: Sequence[float], other: Sequence[float]) -> str:
-    """The mean of `one - other` with its paired interval."""
-    gaps = np.asarray(one) - np.asarray(other)
-    half = float(stats.t.ppf(0.975, len(gaps) - 1)) * float(gaps.std(ddof=1)) / len(gaps) ** 0.5
-    return f"{float(gaps.mean()):+.3f} ± {half:.3f}"
+    return Outcome(before, after, result.history, result.model.encoder.encode(result.held_out, "mean")[-1])
 
 
 def mean(values: Sequence[Mapping[str, float]], field: str) -> str:
-    return f"{sum(v[field] for v in values) / len(values):.3f}"
+    middle = sum(v[field] for v in values) / len(values)
+    return "" if math.isnan(middle) else f"{middle:.3f}"
+
+
+def add(table: Table, runs: Mapping[str, Sequence[Mapping[str, float]]], head: str = "") -> None:
+    """Adds the arms' means."""
+    for name, values in runs.items():
+        table.add_row(f"{head}{name}", *(mean(values, field) for field in FIELDS))
+
+
+def add_gaps(table: Table, runs: Mapping[str, Sequence[Mapping[str, float]]], head: str = "") -> None:
+    """Adds what the last arm, the entropic one, has more than each of the others."""
+    *others, (last, own) = runs.items()
+    for name, values in others:
+        gaps = [paired([v[f] for v in own], [v[f] for v in values]) for f in FIELDS]
+        table.add_row(f"{head}{last} minus {name}", *gaps)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
-    parser.add_argument("--tune", action="store_true")
+    parser.add_argument("--tune", choices=("strengths", "decays"))
+    parser.add_argument("--both", action="store_true")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--cache", type=Path, default=user_cache_path("accord"))
     asked = parser.parse_args()
     seeds = TUNING if asked.tune else asked.seeds
-    strengths, decays = (STRENGTHS, DECAYS) if asked.tune else ((STRENGTH,), (DECAY,))
+    strengths = {None: (STRENGTH,), "strengths": STRENGTHS, "decays": ()}[asked.tune]
+    decays = {None: CHOSEN, "strengths": (), "decays": DECAYS}[asked.tune]
     arms = {
         "plain": PLAIN,
         **{f"decay {decay:g}": replace(PLAIN, weight_decay=decay) for decay in decays},
         **{f"entropic {eta:g}": replace(PLAIN, objective="entropic", strength=eta) for eta in strengths},
     }
     requests = [replace(request, seed=seed) for request in arms.values() for seed in seeds]
+    if asked.both:
+        requests += [replace(request, model=request.towards, towards=request.model) for request in requests]
     with ProcessPoolExecutor(asked.jobs, get_context("spawn")) as pool:
         made = list(pool.map(partial(outcome, cache=asked.cache), requests))
     runs = {name: made[at * len(seeds) : (at + 1) * len(seeds)] for at, name in enumerate(arms)}
@@ -110,18 +139,26 @@ def main() -> None:
     for head in ("", *FIELDS):
         table.add_column(head, no_wrap=True)
     table.add_row("before", *(mean([o.before for o in runs["plain"]], field) for field in FIELDS))
-    for name, outcomes in runs.items():
-        table.add_row(name, *(mean([o.after for o in outcomes], field) for field in FIELDS))
-    last, own = list(runs.items())[-1]
-    for name, outcomes in [*runs.items()][:-1]:
-        gaps = [paired([o.after[f] for o in own], [o.after[f] for o in outcomes]) for f in FIELDS]
-        table.add_row(f"{last} minus {name}", *gaps)
-    same = []
-    for metric in ("cka", "mutual_knn"):
-        ends = [o.history[-1] for o in own]
-        stopped = [p.at(metric, end["task"]) for p, end in zip(runs["plain"], ends, strict=True)]
-        same.append(paired([end[metric] for end in ends], stopped))
-    table.add_row("minus plain at the same task, uncalibrated", *same, "", "")
+    after = {name: [o.after for o in outcomes] for name, outcomes in runs.items()}
+    add(table, after)
+    if not asked.tune:
+        add_gaps(table, after)
+        own, same = [*runs.values()][-1], []
+        for metric in ("cka", "mutual_knn"):
+            ends = [o.history[-1] for o in own]
+            stopped = [p.at(metric, end["task"]) for p, end in zip(runs["plain"], ends, strict=True)]
+            same.append(paired([end[metric] for end in ends], stopped))
+        table.add_row("minus plain at the same task, uncalibrated", *same, "", "")
+    if asked.both:
+        others = made[len(made) // 2 :]
+        table.add_section()
+        both = {}
+        for at, (name, outcomes) in enumerate(runs.items()):
+            theirs = others[at * len(seeds) : (at + 1) * len(seeds)]
+            pairs = zip(outcomes, theirs, seeds, strict=True)
+            both[name] = [one.beside(other, seed) for one, other, seed in pairs]
+        add(table, both, "both trained: ")
+        add_gaps(table, both, "both trained: ")
     console.print(table)
 
 

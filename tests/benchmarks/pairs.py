@@ -2,7 +2,7 @@
 
     .venv/bin/python -m tests.benchmarks.pairs                  # seeds 40 to 45, teacher and digits: about ten minutes
     .venv/bin/python -m tests.benchmarks.pairs --data digits --seeds 20 21 22 23 24 25 26 27
-    .venv/bin/python -m tests.benchmarks.pairs --data emoji --jobs 2   # the recipe transformer
+    .venv/bin/python -m tests.benchmarks.pairs --data emoji --jobs 2   # the recipe transformer: see `towers`
 
 The decay of the baseline is tuned on seeds of its own (100, 101), once for the task's loss and once for CKA, as the
 recipe's strengths were. The entropic objective is also tried with the decay that is best for the task. Scores are on
@@ -22,13 +22,14 @@ from dataclasses import dataclass
 import torch
 from rich.console import Console
 from rich.table import Table
-from scipy import stats
 
 from alignment.entropic.recipes import RECIPES, TrainingRequest, train
 from alignment.entropic.recipes.request import Objective
+from tests.benchmarks import towers
+from tests.benchmarks.paired import paired
 
 SEEDS, TUNING = tuple(range(40, 46)), (100, 101)
-DECAYS = {"mlp": (1e-4, 1e-3, 3e-3, 1e-2, 3e-2), "transformer": (0.1, 0.5, 2.0)}  # the latter's is AdamW's
+DECAYS = (1e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 
 
 @dataclass(frozen=True)
@@ -78,19 +79,10 @@ class Bench:
     def tuned(self) -> tuple[float, float]:
         """The decay with the least held-out loss, and that with the most CKA, on the tuning seeds."""
         runs = {}
-        for decay in DECAYS[self.recipe]:
+        for decay in DECAYS:
             made = self.outcomes("plain", decay, TUNING)
             runs[decay] = sum(o.loss for o in made) / len(made), sum(o.cka for o in made) / len(made)
         return min(runs, key=lambda d: runs[d][0]), max(runs, key=lambda d: runs[d][1])
-
-
-def paired(one: Sequence[float], other: Sequence[float]) -> str:
-    """The mean of `one - other` with its paired interval."""
-    gaps = torch.tensor(one, dtype=torch.float64) - torch.tensor(other, dtype=torch.float64)
-    if bool(gaps.isnan().any()):
-        return ""
-    half = float(stats.t.ppf(0.975, len(gaps) - 1)) * float(gaps.std()) / len(gaps) ** 0.5
-    return f"{float(gaps.mean()):+.3f} ± {half:.3f}"
 
 
 def study(bench: Bench, seeds: Sequence[int], console: Console) -> None:
@@ -134,13 +126,19 @@ def study(bench: Bench, seeds: Sequence[int], console: Console) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", nargs="+", default=["teacher", "digits"])
-    parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
+    parser.add_argument("--seeds", type=int, nargs="+")
+    parser.add_argument("--task", choices=list(towers.SEEDS), default="category", help="of emoji")
+    parser.add_argument("--tune", action="store_true", help="of emoji: all that was tried, on the tuning seeds")
     parser.add_argument("--jobs", type=int, default=1)
     asked = parser.parse_args()
     # New processes, not copies of this one: torch's threads do not survive a fork.
     with ProcessPoolExecutor(asked.jobs, multiprocessing.get_context("spawn")) as pool:
         for data in asked.data:
-            study(Bench(data, pool), asked.seeds, Console(width=140))
+            if data == "emoji":
+                usual = towers.TUNING if asked.tune else towers.SEEDS[asked.task]
+                towers.study(pool, asked.task, asked.seeds or usual, tune=asked.tune)
+            else:
+                study(Bench(data, pool), asked.seeds or SEEDS, Console(width=140))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ import time
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from alignment.entropic.calibrated import calibrated, diagonal
@@ -25,6 +24,7 @@ from alignment.entropic.recipes.facts import TRANSFORMER, RecipeFacts
 from alignment.entropic.recipes.provenance import versions
 from alignment.entropic.recipes.request import TrainingRequest
 from alignment.entropic.recipes.result import Member, TrainingResult, TrainingWarning
+from alignment.entropic.recipes.tower_pair import TowerPair
 from alignment.entropic.recipes.tower_shape import tower_config
 from alignment.entropic.rows import Rows
 from alignment.entropic.sharpness import largest_eigenvalue, trace
@@ -110,27 +110,20 @@ class TransformerRecipe:
             ProbeError: if the packages that the emoji are drawn from are not installed.
         """
         begun, seed = time.process_time(), self.request.seed
-        masked = self.request.task == "masked"
-        pairs = self.pairs or EmojiPairs.load(tower_config("a", "image"), tower_config("a", "text"), seed)
-        learnt, held = self._sides(pairs, ~pairs.held), self._sides(pairs, pairs.held)
-        configs = {m: tower_config(m, self._modality(m), masked=masked) for m in "ab"}
-        lessons = {m: Lesson(tower_network(configs[m], seed, m), seed, m) for m in "ab"}
-        trainees = [self._trainee(lessons[m], learnt[m]) for m in "ab"]
+        pair = self.begin()
         history = run_pair(
-            (trainees[0], trainees[1]),
-            lambda step: self._point(step, lessons, learnt, held),
+            (pair.trainees["a"], pair.trainees["b"]),
+            lambda step: self._point(step, pair),
             self.request.to_dict(),
             keeper,
             progress,
         )
-        hidden = _hidden(lessons, held)
-        with torch.no_grad():
-            outputs = {m: lesson.tower.overall(held[m].inputs) for m, lesson in lessons.items()}
+        hidden, outputs = pair.examined()
         cka = calibrated("cka", hidden["a"], hidden["b"], seed=seed)
         neighbours = calibrated("mutual_knn", hidden["a"], hidden["b"], seed=seed)
         answers = calibrated("cka", [outputs["a"]], [outputs["b"]], seed=seed)
         return TrainingResult(
-            members=(self._member(lessons["a"], learnt, held), self._member(lessons["b"], learnt, held)),
+            members=(self._member(pair, "a"), self._member(pair, "b")),
             measure="cka",
             grid=cka.score,
             calibrated=cka.calibrated,
@@ -148,8 +141,8 @@ class TransformerRecipe:
                 "rate": _RATES[self.request.optimizer],
                 "batch": _BATCH,
                 "anneal": self.anneal,
-                **({"hidden": SHARES} if masked else {}),
-                "held_out": int(pairs.held.sum()),
+                **({"hidden": SHARES} if self.request.task == "masked" else {}),
+                "held_out": len(pair.held["a"].inputs),
                 **versions(),
                 "device": "cpu",
                 "dtype": "float32",
@@ -158,6 +151,19 @@ class TransformerRecipe:
             probe={},
             probe_name=PROBE,
         )
+
+    def begin(self) -> TowerPair:
+        """Returns the pair before its first step.
+
+        Raises:
+            ProbeError: if the packages that the emoji are drawn from are not installed.
+        """
+        seed, masked = self.request.seed, self.request.task == "masked"
+        pairs = self.pairs or EmojiPairs.load(tower_config("a", "image"), tower_config("a", "text"), seed)
+        learnt, held = self._sides(pairs, ~pairs.held), self._sides(pairs, pairs.held)
+        configs = {m: tower_config(m, self._modality(m), masked=masked) for m in "ab"}
+        lessons = {m: Lesson(tower_network(configs[m], seed, m), seed, m) for m in "ab"}
+        return TowerPair(lessons, learnt, held, {m: self._trainee(lessons[m], learnt[m]) for m in "ab"})
 
     def _modality(self, member: str) -> str:
         view = self.request.view_a if member == "a" else self.request.view_b
@@ -198,16 +204,14 @@ class TransformerRecipe:
         chunk = max(1, -(-steps // _HISTORY))
         return Trainee(lesson.member, lesson.tower, [stage], chunk, "lower the strength or the weight decay")
 
-    def _point(
-        self, step: int, lessons: dict[str, Lesson], learnt: dict[str, Rows], held: dict[str, Rows]
-    ) -> AlignmentPoint:
-        problems = [lessons[m].problem(first(learnt[m], _MEASURED)) for m in "ab"]
-        return point(step, _hidden(lessons, held), problems, self.request.seed)
+    def _point(self, step: int, pair: TowerPair) -> AlignmentPoint:
+        problems = [pair.lessons[m].problem(first(pair.learnt[m], _MEASURED)) for m in "ab"]
+        return point(step, pair.examined()[0], problems, self.request.seed)
 
-    def _member(self, lesson: Lesson, learnt: dict[str, Rows], held: dict[str, Rows]) -> Member:
-        rows = learnt[lesson.member]
+    def _member(self, pair: TowerPair, member: str) -> Member:
+        lesson, rows = pair.lessons[member], pair.learnt[member]
         problem = lesson.problem(first(rows, _MEASURED))
-        loss, accuracy = lesson.score(held[lesson.member])
+        loss, accuracy = lesson.score(pair.held[member])
         return Member(
             network=lesson.tower,
             rows=rows,
@@ -223,9 +227,3 @@ class TransformerRecipe:
             return ()
         detail = "the entropy's labels were sampled from the model, which makes it a trace of the Fisher information"
         return (TrainingWarning("sampled_labels", detail),)
-
-
-def _hidden(lessons: dict[str, Lesson], sides: dict[str, Rows]) -> dict[str, list[Tensor]]:
-    """Returns the hidden layers of both towers on whole items."""
-    with torch.no_grad():
-        return {m: lesson.tower.hidden(sides[m].inputs) for m, lesson in lessons.items()}
