@@ -41,6 +41,7 @@ def create(state: State, connection: Connection, principal: Principal, body: New
         Problem: 422 that points at what cannot be met; 429 if the team has as many jobs as it may.
     """
     metrics = check(body, state.settings)
+    choices.check_room(state, connection, principal.team)
     probe = find_probe(state, connection, principal, body.probe, "/probe")
     models = find_models(connection, principal, [(body.model_a, "/model_a"), (body.model_b, "/model_b")])
     a, b = models[body.model_a], models[body.model_b]
@@ -50,7 +51,6 @@ def create(state: State, connection: Connection, principal: Principal, body: New
         at = (f"/model_{name}", f"/layers/{name}", f"/pooling/{name}")
         choices.check_model(model, probe, getattr(body.layers, name), getattr(body.pooling, name), at)
     request = shown(body, metrics)
-    choices.check_room(state, connection, principal.team)
     row = state.ledger.submit(
         connection,
         NewJob(
@@ -71,6 +71,7 @@ def create(state: State, connection: Connection, principal: Principal, body: New
         ),
     )
     audit.record(state.database, connection, principal, "comparison.create", row["id"])
+    choices.hold_room(state, connection, principal.team)
     return row
 
 

@@ -161,16 +161,29 @@ def check_device(connection: Connection, device: str, models: Iterable[RowMappin
 
 
 def check_room(state: State, connection: Connection, team: str) -> None:
-    """Refuses a job of a team that has as many as it may; nobody else takes the place until the transaction ends.
-
-    Call it last: a team's others wait from here on.
+    """Refuses a job of a team that has as many as it may.
 
     Raises:
         Problem: 429.
     """
-    lock(connection, team)
+    _check_room(state, connection, team, has=0)
+
+
+def hold_room(state: State, connection: Connection, team: str) -> None:
+    """Refuses the job that was queued in this transaction if others have come between since `check_room`.
+
+    Call it last: a team's others wait from here on until the transaction ends.
+
+    Raises:
+        Problem: 429.
+    """
+    if lock(connection, team):
+        _check_room(state, connection, team, has=1)
+
+
+def _check_room(state: State, connection: Connection, team: str, has: int) -> None:
     most = state.settings.max_queued
-    if not state.ledger.has_room(connection, team, most):
+    if not state.ledger.has_room(connection, team, most + has):
         raise Problem(
             429,
             f"this team has {most} comparisons, studies and trainings that have not ended; wait for some, or cancel "

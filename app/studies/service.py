@@ -50,6 +50,7 @@ def create(state: State, connection: Connection, principal: Principal, body: New
         Problem: 422 that points at what cannot be met; 429 if the team has as many jobs as it may.
     """
     metrics = check(body, state.settings)
+    choices.check_room(state, connection, principal.team)
     probe = find_probe(state, connection, principal, body.probe, "/probe")
     choices.check_items(metrics, body, probe)
     models = _find_models(connection, principal, body.models)
@@ -66,7 +67,6 @@ def create(state: State, connection: Connection, principal: Principal, body: New
         _check_kernel_items(body, metrics, probe)
         source = references.find_source(state, connection, principal, body.reference, probe)
     request = shown(body, metrics, source)
-    choices.check_room(state, connection, principal.team)
     row = state.ledger.submit(
         connection,
         NewJob(
@@ -88,6 +88,7 @@ def create(state: State, connection: Connection, principal: Principal, body: New
         ),
     )
     audit.record(state.database, connection, principal, "study.create", row["id"])
+    choices.hold_room(state, connection, principal.team)
     return row
 
 
