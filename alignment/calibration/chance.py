@@ -49,8 +49,8 @@ def null_scores(
     step = max(1, _SENT // (8 * items))
     for start in range(0, count, step):  # sent many at a time, so that a device need not be waited for between them
         drawn = np.stack([random.permutation(items) for _ in range(start, min(start + step, count))])
-        for permutation in torch.from_numpy(drawn).to(device):
-            grids.append(pairing.permuted(permutation))
+        for some in torch.split(torch.from_numpy(drawn).to(device), pairing.together):
+            grids += pairing.shuffled(some)
             progress("calibrate", len(grids), count)
     return torch.stack(grids)
 

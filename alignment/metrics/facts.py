@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -18,7 +19,13 @@ Values = Mapping[str, Any]  # a parameter's name to its value
 
 
 class Pairing(ABC):
-    """Two stacks of views, brought together once, ready to be scored under any pairing of their items."""
+    """Two stacks of views, brought together once, ready to be scored under any pairing of their items.
+
+    Attributes:
+        together: how many permutations are scored at a time.
+    """
+
+    together: int = 1
 
     @property
     @abstractmethod
@@ -32,6 +39,10 @@ class Pairing(ABC):
     @abstractmethod
     def permuted(self, permutation: Int[Tensor, " n"]) -> Float[Tensor, "a b"]:
         """Returns the same with item i of A paired with item `permutation[i]` of B."""
+
+    def shuffled(self, permutations: Int[Tensor, "m n"]) -> Float[Tensor, "m a b"]:
+        """Returns `permuted` of each permutation; at most `together` of them."""
+        return torch.stack([self.permuted(permutation) for permutation in permutations])
 
     def null_mean(self) -> Float[Tensor, "a b"] | None:
         """Returns each cell's mean over all permutations, exactly; None where no formula gives it."""

@@ -38,7 +38,6 @@ class NeighbourPairing(Pairing):
         self.n, self.k = a.items, int(values["k"])
         self.a, self.b = a.edges(self.k), b.edges(self.k)
         self.finder, self.ahead = EdgeFinder(self.b), ahead.runs_ahead(a.device)
-        self.source, self.target = self.ends(self.a)
 
     @property
     def operations(self) -> float:
@@ -47,16 +46,12 @@ class NeighbourPairing(Pairing):
 
     def observed(self) -> Float[Tensor, "a b"]:
         """Returns the grid with items paired as they are."""
-        return self.score(Hits(*self.finder.find(self.source * self.n + self.target)))
+        return self.score(Hits(*self.finder.find(self.a.keys)))
 
     def permuted(self, permutation: Int[Tensor, " n"]) -> Float[Tensor, "a b"]:
         """Returns the grid with item i of A paired with item `permutation[i]` of B."""
-        keys = permutation[self.source] * self.n + permutation[self.target]
+        keys = permutation[self.a.item] * self.n + permutation[self.a.other]
         return self.score(Hits(*self.finder.find(keys)))
-
-    def ends(self, edges: Edges) -> tuple[Int[Tensor, " edges"], Int[Tensor, " edges"]]:
-        """Returns the ends of the edge of B that each edge of A is looked up as."""
-        return edges.item, edges.other
 
     @abstractmethod
     def score(self, hits: Hits) -> Float[Tensor, "a b"]:
@@ -128,36 +123,3 @@ def _sums(edges: Edges, group: Int[Tensor, " n"], groups: int) -> Float[Tensor, 
     """Returns in how many neighbourhoods each group's items are, a layer."""
     nothing = torch.zeros(groups, edges.member.shape[1], dtype=torch.float64, device=group.device)
     return nothing.index_add_(0, group[edges.other], edges.member[:-1])
-
-
-class JaccardKnn(NeighbourPairing):
-    """The mean over items of |kNN_A(i) ∩ kNN_B(i)| / |kNN_A(i) ∪ kNN_B(i)|.
-
-    Source: Wang et al. 2022, "Towards Understanding the Instability of Network Embedding" (IEEE TKDE).
-    """
-
-    def score(self, hits: Hits) -> Float[Tensor, "a b"]:
-        """Returns the grid, a row of A's layers at a time."""
-        item = self.a.item[hits.ours]
-        rows = []
-        for layer in range(self.a.member.shape[1]):
-            both = self.counts(layer, hits, item, self.n)
-            rows.append((both / (2 * self.k - both)).mean(dim=0))
-        return torch.stack(rows)
-
-
-class CycleKnn(NeighbourPairing):
-    """The mean over items of [some j in kNN_B(i) has i in kNN_A(j)]: from A to B and back.
-
-    Source: Huh et al. 2024, arXiv 2405.07987.
-    """
-
-    def ends(self, edges: Edges) -> tuple[Int[Tensor, " edges"], Int[Tensor, " edges"]]:
-        """Returns A's edges the other way round: (j, i) of A meets (i, j) of B."""
-        return edges.other, edges.item
-
-    def score(self, hits: Hits) -> Float[Tensor, "a b"]:
-        """Returns the grid, a row of A's layers at a time."""
-        item = self.a.other[hits.ours]
-        layers = range(self.a.member.shape[1])
-        return torch.stack([(self.counts(layer, hits, item, self.n) > 0).double().mean(dim=0) for layer in layers])

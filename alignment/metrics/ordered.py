@@ -9,72 +9,45 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from alignment.metrics import bits
-from alignment.metrics.facts import Pairing, Values
-from alignment.views import EdgeFinder, Views, ahead
+from alignment.metrics.facts import Values
+from alignment.metrics.lists import ListPairing
+from alignment.views import Edges, Views
 
-_CACHED, _SENT = 1 << 20, 1 << 24  # numbers that a step may hold: what a cache holds, what keeps a GPU busy
 
-
-class OrderedPairing(Pairing):
+class OrderedPairing(ListPairing):
     """What the metrics of ordered neighbour lists share: both lists of every item and cell, walked side by side.
 
     Where a list has no more places than a number has bits, a row of the walk's table is one number; else it is a row.
     """
 
     def __init__(self, a: Views, b: Views, values: Values) -> None:
-        self.n, self.k = a.items, int(values["k"])
-        self.cells = len(a) * len(b)
-        narrow = torch.int16 if self.n < 1 << 15 else torch.int32
-        # places first and items last: what is compared lies side by side
-        self.b = b.neighbours(self.k).to(narrow).permute(2, 0, 1).contiguous()
-        self.size = _SENT if ahead.runs_ahead(a.device) else _CACHED
+        super().__init__(a, b, values)
         self.short = self.k <= bits.WIDEST
-        if self.short:
-            edges = a.edges(self.k)
-            self.finder, self.bits = EdgeFinder(edges), bits.bits_of(edges.rank, self.k)
-            return
-        self.a = a.neighbours(self.k).to(narrow).permute(2, 0, 1).contiguous()
-        self.lengths = counting(self.k + 1)  # an edit distance is tried with one more step than a list has places
+        if not self.short:
+            self.a = a.neighbours(self.k).to(self.b.dtype).permute(2, 0, 1).contiguous()
+            self.lengths = counting(self.k + 1)  # an edit distance is tried with one more step than a list has places
 
     @property
     def operations(self) -> float:
-        """A walk of k steps for every item and cell, or of k by k."""
-        steps = 30.0 * self.k if self.short else 10.0 * self.k**2
-        return self.n * self.cells * steps
+        """A walk of k steps for every item and cell; of k by k where lists are long."""
+        return super().operations if self.short else 10.0 * self.n * self.k**2 * self.cells
 
-    def observed(self) -> Float[Tensor, "a b"]:
-        """Returns the grid with items paired as they are."""
-        return self._score(self.b)
-
-    def permuted(self, permutation: Int[Tensor, " n"]) -> Float[Tensor, "a b"]:
-        """Returns the grid with item i of A paired with item `permutation[i]` of B."""
-        back = torch.argsort(permutation).to(self.b.dtype)
-        return self._score(back[self.b[:, :, permutation].long()])
+    def marked(self, edges: Edges) -> Int[Tensor, "rows layers"]:
+        """Returns the bit of each edge's rank in each layer, 0 where it has none."""
+        return bits.bits_of(edges.rank, self.k) if self.k <= bits.WIDEST else super().marked(edges)
 
     def _score(self, theirs: Int[Tensor, "k b n"]) -> Float[Tensor, "a b"]:
-        """Returns the grid, some items at a time."""
-        step = max(1, self.size // (self.k * self.cells))
         if self.short:
-            item = torch.arange(self.n, device=theirs.device) * self.n
-            places = self.finder.places((item + theirs).flatten()).view(theirs.shape)
-            parts = torch.split(places, step, dim=2)
-            return torch.stack([self._walked(part) for part in parts]).sum(dim=0).T / (self.n * self.k)
+            return super()._score(theirs) / self.k
         total = torch.zeros(self.a.shape[1], theirs.shape[1], dtype=torch.float64, device=theirs.device)
-        for one, other in zip(torch.split(self.a, step, dim=2), torch.split(theirs, step, dim=2), strict=True):
+        parts = (torch.split(side, self.step, dim=2) for side in (self.a, theirs))
+        for one, other in zip(*parts, strict=True):
             total += self.lists(one.unsqueeze(2), other.unsqueeze(1)).sum(dim=2, dtype=torch.float64)
         return total / (self.n * self.k)
 
-    def _walked(self, places: Int[Tensor, "k b m"]) -> Float[Tensor, "b a"]:
-        matches = self.bits.index_select(0, places.flatten()).view(*places.shape, -1)
-        return self.matched(matches).sum(dim=1, dtype=torch.float64)
-
-    @abstractmethod
-    def matched(self, matches: Int[Tensor, "k b m a"]) -> Int[Tensor, "b m a"]:
-        """Returns each pair of lists' score, times k, from where B's items stand in A's lists."""
-
     @abstractmethod
     def lists(self, ours: Int[Tensor, "k a 1 m"], theirs: Int[Tensor, "k 1 b m"]) -> Int[Tensor, "a b m"]:
-        """Returns each pair of lists' score, times k, from the lists."""
+        """Returns each pair of lists' score, times k, from the lists themselves."""
 
 
 def counting(most: int) -> torch.dtype:
@@ -88,9 +61,9 @@ class LcsKnn(OrderedPairing):
     Source: Huh et al. 2024, arXiv 2405.07987, whose code leaves it undivided.
     """
 
-    def matched(self, matches: Int[Tensor, "k b m a"]) -> Int[Tensor, "b m a"]:
+    def walked(self, marks: Int[Tensor, "k b m a"]) -> Int[Tensor, "b m a"]:
         """Returns the length of each pair's longest common subsequence."""
-        return bits.common(matches)
+        return bits.common(marks)
 
     def lists(self, ours: Int[Tensor, "k a 1 m"], theirs: Int[Tensor, "k 1 b m"]) -> Int[Tensor, "a b m"]:
         """Returns the length of each pair's longest common subsequence."""
@@ -112,9 +85,9 @@ class EditDistanceKnn(OrderedPairing):
     Source: Huh et al. 2024, arXiv 2405.07987.
     """
 
-    def matched(self, matches: Int[Tensor, "k b m a"]) -> Int[Tensor, "b m a"]:
+    def walked(self, marks: Int[Tensor, "k b m a"]) -> Int[Tensor, "b m a"]:
         """Returns k less each pair's Levenshtein distance."""
-        return bits.kept(matches)
+        return bits.kept(marks)
 
     def lists(self, ours: Int[Tensor, "k a 1 m"], theirs: Int[Tensor, "k 1 b m"]) -> Int[Tensor, "a b m"]:
         """Returns k less each pair's Levenshtein distance."""

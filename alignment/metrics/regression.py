@@ -17,6 +17,7 @@ from alignment.views import Views
 _FOLDS = 5
 _EIGENVECTORS = 9.0  # floating-point operations of a symmetric [m, m] decomposition, in m³
 _BYTES = 8
+_TOGETHER, _SENT = 16, 1 << 26  # permutations whose products are one, and bytes that they may take
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +64,8 @@ class LinearPredictivity(Pairing):
         self.through_grams = held <= a.budget and self._gram_cell < self._feature_cell
         kept = _BYTES * self.a.layers * _FOLDS * self.a.width * (self.n + len(PENALTIES) * self.a.width)
         self.keeps_folds = kept <= a.budget
+        if self.through_grams:
+            self.together = max(1, min(_TOGETHER, _SENT // (_BYTES * self.b.layers * pairs)))
         self._folds: dict[int, list[Fold]] = {}
         self._made_grams: _Grams | None = None
 
@@ -87,34 +90,36 @@ class LinearPredictivity(Pairing):
 
     def observed(self) -> Float[Tensor, "a b"]:
         """Returns the grid with items paired as they are."""
-        return self._score(None)
+        return self.permuted(torch.arange(self.n, device=self.parts[0].device))
 
     def permuted(self, permutation: Int[Tensor, " n"]) -> Float[Tensor, "a b"]:
         """Returns the grid with item i of A paired with item `permutation[i]` of B."""
-        return self._score(permutation)
+        return self.shuffled(permutation.unsqueeze(0))[0]
 
-    def _score(self, permutation: Int[Tensor, " n"] | None) -> Float[Tensor, "a b"]:
+    def shuffled(self, permutations: Int[Tensor, "m n"]) -> Float[Tensor, "m a b"]:
+        """Returns the grid under each permutation."""
         whole = torch.cat([targets.square().sum(dim=(1, 2)) for _, targets in self.b.parts()])
-        error = self._error_of_grams(permutation) if self.through_grams else self._error_of_features(permutation)
+        if self.through_grams:
+            error = self._errors_of_grams(permutations)
+        else:
+            error = torch.stack([self._error_of_features(permutation) for permutation in permutations])
         return 1 - error / torch.where(whole > 0, whole, torch.nan)
 
-    def _error_of_features(self, permutation: Int[Tensor, " n"] | None) -> Float[Tensor, "a b"]:
+    def _error_of_features(self, permutation: Int[Tensor, " n"]) -> Float[Tensor, "a b"]:
         error = torch.zeros(self.a.layers, self.b.layers, dtype=torch.float64, device=self.parts[0].device)
         for row in range(self.a.layers):
             for fold in self._folds_of(row):
                 for where, targets in self.b.parts():
-                    error[row, where] += fold.error(targets if permutation is None else targets[:, permutation])
+                    error[row, where] += fold.error(targets[:, permutation])
         return error
 
-    def _error_of_grams(self, permutation: Int[Tensor, " n"] | None) -> Float[Tensor, "a b"]:
+    def _errors_of_grams(self, permutations: Int[Tensor, "m n"]) -> Float[Tensor, "m a b"]:
         grams = self._made_grams = self._made_grams or self._make_grams()
-        rows, columns = grams.rows, grams.columns
-        if permutation is not None:
-            rows, columns = permutation[rows], permutation[columns]
-        paired = grams.targets.index_select(1, rows * self.n + columns)
-        errors = (grams.forms.flatten(0, 3) @ paired.T).view(*grams.forms.shape[:4], self.b.layers)
+        entries = permutations[:, grams.rows] * self.n + permutations[:, grams.columns]
+        paired = grams.targets[:, entries].flatten(0, 1)
+        errors = (grams.forms.flatten(0, 3) @ paired.T).view(*grams.forms.shape[:4], self.b.layers, -1)
         left_one_out, held_out = errors[:, :, 0], errors[:, :, 1]
-        return held_out.gather(2, left_one_out.argmin(dim=2, keepdim=True)).sum(dim=(1, 2))
+        return held_out.gather(2, left_one_out.argmin(dim=2, keepdim=True)).sum(dim=(1, 2)).permute(2, 0, 1)
 
     def _make_grams(self) -> _Grams:
         rows, columns = torch.triu_indices(self.n, self.n, device=self.parts[0].device)

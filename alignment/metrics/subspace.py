@@ -5,6 +5,8 @@ All of them decompose one small matrix a cell, in float64.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -13,10 +15,13 @@ from alignment.metrics.facts import Pairing, Values
 from alignment.views import Views
 from alignment.views.bases import Padded
 
+Norm = Callable[[Tensor], Tensor]
 _DIRECTIONS = 10
 # Floating-point operations of a decomposition of an [m, m] matrix, in m³
 _SINGULAR_VALUES = 8 / 3
 _EIGENVECTORS = 9.0
+# Of the largest eigenvalue: one below it may be rounding, up to 1e-15 of the largest, whose root is 3e-8
+_NOTHING, _FEW = 1e-9, 3
 
 
 class Svcca(Pairing):
@@ -44,19 +49,18 @@ class Svcca(Pairing):
 
     def observed(self) -> Float[Tensor, "a b"]:
         """Returns the grid with items paired as they are."""
-        return self._score(self.b)
+        return self._score(self.b, _nuclear)
 
     def permuted(self, permutation: Int[Tensor, " n"]) -> Float[Tensor, "a b"]:
         """Returns the grid with item i of A paired with item `permutation[i]` of B."""
-        return self._score(self.b[:, permutation])
+        return self._score(self.b[:, permutation], _nearly_nuclear)
 
-    def _score(self, b: Float[Tensor, "b n r"]) -> Float[Tensor, "a b"]:
+    def _score(self, b: Float[Tensor, "b n r"], norm: Norm) -> Float[Tensor, "a b"]:
         products = torch.einsum("anr,bns->abrs", self.a, b)
         place = torch.arange(_DIRECTIONS, device=b.device)
         taken = place < self.count.unsqueeze(2)  # the smaller rank is the other side's too
         products = products * (taken.unsqueeze(3) & taken.unsqueeze(2))
-        score: Tensor = torch.linalg.svdvals(products).sum(dim=2) / self.count  # 0 / 0 is NaN
-        return score.clamp(max=1)
+        return (norm(products) / self.count).clamp(max=1)  # 0 / 0 is NaN
 
 
 class Pwcca(Pairing):
@@ -136,13 +140,13 @@ class Procrustes(Pairing):
 
     def observed(self) -> Float[Tensor, "a b"]:
         """Returns the grid with items paired as they are."""
-        return self._score(None)
+        return self._score(None, _nuclear)
 
     def permuted(self, permutation: Int[Tensor, " n"]) -> Float[Tensor, "a b"]:
         """Returns the grid with item i of A paired with item `permutation[i]` of B."""
-        return self._score(permutation)
+        return self._score(permutation, _nearly_nuclear)
 
-    def _score(self, permutation: Int[Tensor, " n"] | None) -> Float[Tensor, "a b"]:
+    def _score(self, permutation: Int[Tensor, " n"] | None, norm: Norm) -> Float[Tensor, "a b"]:
         rows = []
         for row in range(self.a.layers):
             ours = self.a.layer(row)
@@ -150,10 +154,30 @@ class Procrustes(Pairing):
             for _, theirs in self.b.parts():
                 moved = theirs if permutation is None else theirs[:, permutation]
                 lengths = torch.linalg.matrix_norm(ours) * torch.linalg.matrix_norm(moved)
-                nuclear = torch.linalg.svdvals(ours.T @ moved).sum(dim=1)
-                parts.append(nuclear / torch.where(lengths > 0, lengths, torch.nan))
+                parts.append(norm(ours.T @ moved) / torch.where(lengths > 0, lengths, torch.nan))
             rows.append(torch.cat(parts))
         return torch.stack(rows).clamp(max=1)
+
+
+def _nuclear(matrices: Float[Tensor, "*cells p q"]) -> Float[Tensor, "*cells"]:
+    """Returns the sum of each matrix's singular values."""
+    total: Tensor = torch.linalg.svdvals(matrices).sum(dim=-1)
+    return total
+
+
+def _nearly_nuclear(matrices: Float[Tensor, "*cells p q"]) -> Float[Tensor, "*cells"]:
+    """Returns the sum of each matrix's singular values, to 2e-7 of it, in about half the time.
+
+    They are the roots of its square's eigenvalues. That of one that is no more than rounding is off by 3e-8 of the
+    largest, and where more than a few are such the matrix itself is decomposed.
+    """
+    wide = matrices.shape[-1] > matrices.shape[-2]
+    values = torch.linalg.eigvalsh(matrices @ matrices.mT if wide else matrices.mT @ matrices).clamp(min=0)
+    total: Tensor = values.sqrt().sum(dim=-1)
+    unsure = (values < _NOTHING * values[..., -1:]).sum(dim=-1) > _FEW
+    if unsure.any():
+        total[unsure] = _nuclear(matrices[unsure])
+    return total
 
 
 def _vectors(views: Views, most: int | None = None) -> Padded:

@@ -10,7 +10,8 @@ from alignment.metrics.cknna import Cknna
 from alignment.metrics.dissimilarity import Rsa
 from alignment.metrics.facts import Metric, Parameter
 from alignment.metrics.kernel import Cka
-from alignment.metrics.neighbours import CycleKnn, JaccardKnn, MutualKnn
+from alignment.metrics.lists import CycleKnn, JaccardKnn
+from alignment.metrics.neighbours import MutualKnn
 from alignment.metrics.ordered import EditDistanceKnn, LcsKnn
 from alignment.metrics.regression import LinearPredictivity
 from alignment.metrics.subspace import Procrustes, Pwcca, Svcca

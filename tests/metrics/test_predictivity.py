@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from alignment.calibration import null_scores
 from alignment.metrics import MetricChoice
 from alignment.metrics.ridge import Fold
 from tests.metrics.support import stacks, views
 
+CPU = torch.device("cpu")
 CHOICE = MetricChoice.of("linear_predictivity")
 
 
@@ -47,3 +49,23 @@ def test_operations_say_which_way_is_taken():
     grams, kept, anew = pairing(), pairing(budget=1_000_000), pairing(budget=50_000)
     assert grams.operations == 6 * 100 * 60 * 61
     assert grams.operations < kept.operations < anew.operations
+
+
+def test_permutations_together_are_permutations_apart():
+    made = pairing()
+    assert made.together > 1
+    orders = torch.from_numpy(np.stack([np.random.default_rng(seed).permutation(60) for seed in range(3)]))
+    apart = torch.stack([made.permuted(order) for order in orders])
+    np.testing.assert_allclose(made.shuffled(orders), apart, atol=1e-12, rtol=0)
+
+
+def test_a_null_is_drawn_as_many_at_a_time_as_go_together(monkeypatch):
+    made, sizes = pairing(), []
+    made.together = 3
+    shuffled = made.shuffled
+    monkeypatch.setattr(made, "shuffled", lambda orders: sizes.append(len(orders)) or shuffled(orders))
+    told = []
+    null = null_scores(made, 60, 8, seed=1, device=CPU, progress=lambda stage, done, total: told.append(done))
+    assert (sizes, told, null.shape) == ([3, 3, 2], [3, 6, 8], (8, 3, 2))
+    made.together = 1
+    np.testing.assert_allclose(null_scores(made, 60, 8, seed=1, device=CPU, progress=lambda *_: None), null, atol=1e-12)
