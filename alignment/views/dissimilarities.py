@@ -17,6 +17,7 @@ from alignment.views.ranks import ranks
 from alignment.views.triangles import Triangles
 
 _CLOSE = 2.0**-5  # of the two items' squares: below it their products cancel, and differences are taken
+_SAME = 2.0**-49  # of an item's length: items as near as this are one, but for the rounding of how long they are
 _PAIRS = 1 << 22  # values gathered at a time while differences are taken
 _COPIES = 4  # of some items' features in float64, that making points of them takes at once
 _RANKING = 200.0  # floating-point operations that ranking a pair of items takes as long as
@@ -228,6 +229,10 @@ def _dissimilarity(layer: PreparedLayer, contrast: Contrast) -> Float[Tensor, "n
     distances = _unlike(symmetric_product(points), squares, squares, kind).clamp_(min=0).fill_diagonal_(0)
     if contrast.ranked:
         _refine(distances, points, squares, kind)
+        rounding = features.square().sum(dim=1) * _SAME**2
+        if kind == "correlation":
+            rounding = rounding / (features - features.mean(dim=1, keepdim=True)).square().sum(dim=1)
+        distances.masked_fill_(distances <= rounding.unsqueeze(1) + rounding, 0)
     return distances
 
 

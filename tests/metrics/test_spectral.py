@@ -6,11 +6,12 @@ import itertools
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 
 from alignment.errors import RequestError
-from alignment.metrics import MetricChoice
-from alignment.preprocessing import prepare
+from alignment.metrics import MetricChoice, subspace
+from alignment.preprocessing import Preprocessing, prepare
 from alignment.views import Basis
 from tests.metrics import oracles
 from tests.metrics.support import PLAIN, grid, stacks, views
@@ -185,3 +186,41 @@ def test_pwcca_counts_nothing_where_it_has_no_score():
     pairing = choice.metric.pair(views(a), views(b), choice.values)
     assert pairing.operations == 0
     assert torch.isnan(pairing.permuted(torch.arange(30))).all()
+
+
+@pytest.mark.parametrize("shape", [(6, 6), (6, 9), (9, 6)], ids=str)
+@pytest.mark.parametrize("lost", [0, 1, 3, 5])
+def test_the_quicker_sum_of_singular_values_is_theirs(shape, lost):
+    random = np.random.default_rng(40)
+    some = []
+    for size in (1.0, 1e-9):
+        u, s, v = np.linalg.svd(random.normal(size=shape), full_matrices=False)
+        s[len(s) - lost :] *= size * 1e-12
+        some.append(u * s @ v)
+    matrices = torch.tensor(np.stack(some))
+    expected = torch.linalg.svdvals(matrices).sum(dim=1)
+    torch.testing.assert_close(subspace._nearly_nuclear(matrices), expected, rtol=2e-7, atol=0)
+
+
+def test_a_matrix_of_few_directions_is_decomposed_itself(monkeypatch):
+    seen = []
+    monkeypatch.setattr(subspace, "_nuclear", lambda matrices: seen.append(len(matrices)) or torch.zeros(len(matrices)))
+    random = np.random.default_rng(41)
+    flat = random.normal(size=(8, 2)) @ random.normal(size=(2, 8))
+    subspace._nearly_nuclear(torch.tensor(np.stack([random.normal(size=(8, 8)), flat])))
+    assert seen == [1]
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("choice", RSA[:2], ids=lambda choice: choice.key)
+def test_items_that_differ_in_length_alone_are_at_no_distance_once_rows_are_of_unit_norm(choice, seed):
+    """Their unit rows differ by rounding, which is no order among those that tie at zero."""
+    random = np.random.default_rng(seed)
+    x, y = random.integers(-1, 2, size=(20, 4)).astype(float), random.normal(size=(20, 5))
+    x[np.ptp(x, axis=1) == 0] = [1, 0, 0, -1]
+    x *= random.integers(1, 4, size=(20, 1))
+    rows = [side / np.linalg.norm(side, axis=1, keepdims=True) for side in (x, y)]
+    one, other = (np.round(oracles._upper_triangle(side, choice.values["dissimilarity"]), 12) for side in rows)
+    expected = scipy.stats.spearmanr(one, other).statistic
+    sides = (views([side], dtype=torch.float64, steps=Preprocessing(clip=None)) for side in (x, y))
+    assert float(choice.metric.pair(*sides, choice.values).observed()) == pytest.approx(expected, abs=1e-12)
