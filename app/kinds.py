@@ -8,7 +8,9 @@ from app.api.once import forget as forget_answers
 from app.jobs import Chore, Handler, Handlers, Ledger
 from app.jobs.retention import forget as forget_jobs
 from app.jobs.settling import chain
+from app.models.retention import forget as forget_models
 from app.probes.preview import forget as forget_previews
+from app.probes.retention import forget as forget_probes
 from app.schedules import settle as settle_run
 from app.schedules.chores import chores as schedule_chores
 from app.scoring.chores import chores as store_chores
@@ -50,6 +52,8 @@ def chores(settings: Settings, database: Database) -> Callable[[Ledger], Sequenc
             *webhook_chores(settings, database),
             *store_chores(settings),
             Chore("forget jobs", _HOUR, lambda: forget_jobs(database, kept)),
+            Chore("forget models", _HOUR, lambda: forget_models(database, kept)),
+            Chore("forget probe sets", _HOUR, lambda: forget_probes(database, kept)),
             Chore("forget answers", _HOUR, lambda: forget_answers(database)),
             Chore("forget notes", _HOUR, lambda: forget_notes(database, settings.audit_days * _DAY)),
             Chore("forget uploads", _HOUR, lambda: forget_uploads(settings, database, kept)),
