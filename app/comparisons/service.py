@@ -15,6 +15,7 @@ from app.jobs.handler import queue_of
 from app.models.service import find_all as find_models
 from app.probes.service import find as find_probe
 from app.scoring import choices
+from app.scoring.room import check_room, hold_room
 from app.settings import Settings
 from app.teams import audit
 from app.teams.principal import Principal
@@ -41,7 +42,7 @@ def create(state: State, connection: Connection, principal: Principal, body: New
         Problem: 422 that points at what cannot be met; 429 if the team has as many jobs as it may.
     """
     metrics = check(body, state.settings)
-    choices.check_room(state, connection, principal.team)
+    found = check_room(state, connection, principal.team)
     probe = find_probe(state, connection, principal, body.probe, "/probe")
     models = find_models(connection, principal, [(body.model_a, "/model_a"), (body.model_b, "/model_b")])
     a, b = models[body.model_a], models[body.model_b]
@@ -71,7 +72,7 @@ def create(state: State, connection: Connection, principal: Principal, body: New
         ),
     )
     audit.record(state.database, connection, principal, "comparison.create", row["id"])
-    choices.hold_room(state, connection, principal.team)
+    hold_room(state, connection, principal.team, found)
     return row
 
 

@@ -100,9 +100,9 @@ class Ledger:
         """Returns how many of a team's jobs have not ended, its shared parts not counted."""
         return int(connection.execute(_LIVE, {"team": team}).scalar_one())
 
-    def has_room(self, connection: Connection, team: str, most: int) -> bool:
-        """Returns whether a team has fewer jobs that have not ended than so many; counts no further."""
-        return int(connection.execute(_FEW, {"team": team, "most": most}).scalar_one()) < most
+    def few(self, connection: Connection, team: str, most: int) -> int:
+        """Returns how many of a team's jobs have not ended, as `live`, but counts no further than so many."""
+        return int(connection.execute(_FEW, {"team": team, "most": most}).scalar_one())
 
     # -- by workers ---------------------------------------------------------------------------------------------------
 

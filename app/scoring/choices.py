@@ -13,16 +13,13 @@ from alignment.metrics import METRICS, MetricChoice, parse_metrics
 from alignment.models import POOLINGS, Pooling
 from alignment.references import ModelRef
 from app.api.errors import pointer
-from app.api.state import State
 from app.jobs.devices import gpu_tasks
 from app.jobs.handler import Task
 from app.problems import FieldError, Problem, invalid
 from app.scoring.forms import Metric
 from app.scoring.schemas import Request
 from app.settings import Settings
-from app.teams.use import lock
 
-_WAIT_SECONDS = 10  # what a team is told to wait when it has as many jobs queued as it may
 _TAKEN = {"text": ("text",), "image": ("image",), "paired": ("text", "image"), "array": ("array",)}
 
 
@@ -158,38 +155,6 @@ def check_device(connection: Connection, device: str, models: Iterable[RowMappin
                 f"no worker with a GPU does {task!r}, which {device!r} needs; take auto or cpu, or start a worker with "
                 f"a GPU whose ACCORD_QUEUES names {task}",
             )
-
-
-def check_room(state: State, connection: Connection, team: str) -> None:
-    """Refuses a job of a team that has as many as it may.
-
-    Raises:
-        Problem: 429.
-    """
-    _check_room(state, connection, team, has=0)
-
-
-def hold_room(state: State, connection: Connection, team: str) -> None:
-    """Refuses the job that was queued in this transaction if others have come between since `check_room`.
-
-    Call it last: a team's others wait from here on until the transaction ends.
-
-    Raises:
-        Problem: 429.
-    """
-    if lock(connection, team):
-        _check_room(state, connection, team, has=1)
-
-
-def _check_room(state: State, connection: Connection, team: str, has: int) -> None:
-    most = state.settings.max_queued
-    if not state.ledger.has_room(connection, team, most + has):
-        raise Problem(
-            429,
-            f"this team has {most} comparisons, studies and trainings that have not ended; wait for some, or cancel "
-            "what is not needed",
-            headers={"Retry-After": str(_WAIT_SECONDS)},
-        )
 
 
 def side(model: RowMapping, layers: Layers, pooling: Pooling) -> dict[str, Any]:

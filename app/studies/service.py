@@ -21,6 +21,7 @@ from app.models.service import find_all as find_models
 from app.probes.service import find as find_probe
 from app.problems import invalid
 from app.scoring import choices
+from app.scoring.room import check_room, hold_room
 from app.settings import Settings
 from app.studies import references
 from app.studies.schemas import NewStudy
@@ -50,7 +51,7 @@ def create(state: State, connection: Connection, principal: Principal, body: New
         Problem: 422 that points at what cannot be met; 429 if the team has as many jobs as it may.
     """
     metrics = check(body, state.settings)
-    choices.check_room(state, connection, principal.team)
+    found = check_room(state, connection, principal.team)
     probe = find_probe(state, connection, principal, body.probe, "/probe")
     choices.check_items(metrics, body, probe)
     models = _find_models(connection, principal, body.models)
@@ -88,7 +89,7 @@ def create(state: State, connection: Connection, principal: Principal, body: New
         ),
     )
     audit.record(state.database, connection, principal, "study.create", row["id"])
-    choices.hold_room(state, connection, principal.team)
+    hold_room(state, connection, principal.team, found)
     return row
 
 

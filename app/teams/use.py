@@ -10,18 +10,13 @@ from app.storage.tables import OWN_LIVE_SQL, jobs, models, probes, teams, upload
 _TEAM = sa.select(teams.c.id).where(teams.c.id == sa.bindparam("team")).with_for_update(key_share=True)
 
 
-def lock(connection: Connection, team: str) -> bool:
-    """Waits until no other transaction looks at what a team has left; others wait from here on until this one ends.
+def lock(connection: Connection, team: str) -> None:
+    """Waits until no other transaction looks at what a team has left to keep; others wait until this one ends.
 
-    So of two that fit each and not both, one gets in. Call it late: what is looked at before may be another's by now.
-
-    Returns:
-        Whether another transaction may have come between: not on SQLite, where one that writes is alone from its start.
+    So of two that fit each and not both, one gets in. On SQLite a transaction that writes is alone from its beginning.
     """
-    if connection.dialect.name == "sqlite":
-        return False
-    connection.execute(_TEAM, {"team": team})
-    return True
+    if connection.dialect.name != "sqlite":
+        connection.execute(_TEAM, {"team": team})
 
 
 def stored(connection: Connection, team: str) -> int:

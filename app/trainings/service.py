@@ -24,9 +24,9 @@ from app.probes.reader import Reader
 from app.probes.service import find as find_probe
 from app.problems import Problem, invalid
 from app.scoring import choices
+from app.scoring.room import check_room, hold_room
 from app.teams import audit
 from app.teams.principal import Principal
-from app.teams.use import lock
 from app.trainings.files import PROBE
 from app.trainings.filling import WORK, fill
 from app.trainings.recipes import BUILTIN, require
@@ -158,8 +158,7 @@ def create(state: State, connection: Connection, principal: Principal, body: New
         find_probe(state, connection, principal, plan.probe["id"], "/data")
     keeps = _MODELS_BYTES + (0 if plan.probe is None else _unpacked(Path(plan.probe["reference"])))
     request = shown(body, plan)
-    lock(connection, principal.team)
-    choices.check_room(state, connection, principal.team)
+    found = check_room(state, connection, principal.team)
     require_room(state, connection, principal, keeps)
     row = state.ledger.submit(
         connection,
@@ -181,6 +180,7 @@ def create(state: State, connection: Connection, principal: Principal, body: New
         ),
     )
     audit.record(state.database, connection, principal, "training.create", row["id"])
+    hold_room(state, connection, principal.team, found)
     return row
 
 

@@ -226,8 +226,8 @@ def test_room_is_counted_as_far_as_the_limit(bench: Bench) -> None:
         bench.submit()
     bench.submit(team="tea_2")
     with bench.database.read() as connection:
-        assert [bench.ledger.has_room(connection, "tea_1", most) for most in (2, 3, 4)] == [False, False, True]
-        assert bench.ledger.has_room(connection, "tea_3", 1)
+        assert [bench.ledger.few(connection, "tea_1", most) for most in (2, 3, 4)] == [2, 3, 3]
+        assert bench.ledger.few(connection, "tea_3", 1) == 0
 
 
 def test_live_counts_what_a_team_asked_for_and_has_not_ended(bench: Bench) -> None:

@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.jobs import Ledger
+from app.scoring import room
 from app.storage import Database
 from app.storage.tables import jobs, models
 from app.teams import use
@@ -82,11 +83,27 @@ def test_a_team_gets_as_many_jobs_as_it_may_and_no_more_and_another_its_own(
     ours, theirs = bearer(small, "ours", "runner"), bearer(small, "theirs", "runner")
     for key in (ours, theirs):
         furnish(small, key)
-    slowly(monkeypatch, Ledger, "has_room")
+    slowly(monkeypatch, Ledger, "few")
     assert at_once(lambda seed: ASK[kind](small, seed, ours)) == {202: MOST, 429: ASKED - MOST}
     assert ASK[kind](small, 0, theirs).status_code == 202
     with small.database.read() as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(jobs)).scalar_one() == MOST + 1
+
+
+def test_the_limit_holds_too_where_many_are_queued_at_once_as_long_as_it_is_far(
+    small: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "_AT_ONCE", ASKED + 2)
+    most = 4 * ASKED
+    changed = small.settings.model_copy(update={"max_stored_mib": 100, "max_queued": most})
+    object.__setattr__(small.app.state.accord, "settings", changed)
+    key = bearer(small, "ours", "runner")
+    furnish(small, key)
+    slowly(monkeypatch, Ledger, "few")
+    found: Counter[int] = Counter()
+    for _ in range(6):
+        found += at_once(lambda seed: ASK["comparison"](small, seed, key))
+    assert found == {202: most, 429: 6 * ASKED - most}
 
 
 def test_a_team_keeps_no_more_than_it_may_however_many_trainings_and_files_come(
