@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from alignment.preprocessing import PreparedLayer
-from alignment.views.rbf import Rbf, distances_of
+from alignment.views.rbf import Rbf, rbf_of
 from alignment.views.summary import Summary, stacked, summarise
 from alignment.views.triangles import Triangles
 
@@ -67,7 +67,7 @@ class CentredGrams(Triangles):
             self._hold_rbf(layers, kernel.bandwidth)
         elif kernel.name == "rbf":
             for index, layer in enumerate(layers):
-                self._tiles.append(Rbf(layer.features(centred=True).to(self.dtype), kernel.bandwidth))
+                self._tiles.append(Rbf(layer, kernel.bandwidth))
                 self.diagonal[index] = self._tiles[index].diagonal
         else:
             self._hold_linear(layers)
@@ -134,7 +134,7 @@ class CentredGrams(Triangles):
             return torch.stack([features[items] @ features.T for features in self.features])
         spread = self.spread()
         if spread is None:
-            rows = torch.stack([tile.entries(items, slice(None)) for tile in self._tiles])
+            rows = torch.stack([tile.entries(items, slice(None)).to(self.dtype) for tile in self._tiles])
         else:
             rows = spread[items][:, :, : self.layers].permute(2, 0, 1).contiguous()
         rows[:, torch.arange(len(items), device=items.device), items] = self.diagonal[:, items].to(self.dtype)
@@ -155,7 +155,7 @@ class CentredGrams(Triangles):
     def _hold_rbf(self, layers: Sequence[PreparedLayer], bandwidth: float) -> None:
         self.hold()
         for index, layer in enumerate(layers):
-            gram = _centre(_rbf(layer, bandwidth))
+            gram = _centre(rbf_of(layer, bandwidth))
             self.diagonal[index] = gram.diagonal()
             self.put(index, gram)
 
@@ -164,15 +164,6 @@ def _upper(rows: Float[Tensor, "r d"], columns: Float[Tensor, "c d"], out: Float
     """Writes the products of `rows` with `columns`, of which they are the first; zero on and below the diagonal."""
     torch.mm(rows, columns.T, out=out)
     out[:, : len(rows)].triu_(1)
-
-
-def _rbf(layer: PreparedLayer, bandwidth: float) -> Float[Tensor, "n n"]:
-    # distances do not see the shift, and centring takes the cancellation away
-    distances = distances_of(layer.features(centred=True))
-    median = distances.flatten().median()  # torch's median of an even count is the lower one
-    return distances.mul_(
-        -1 / (2 * bandwidth**2 * median)
-    ).expm1_()  # centring takes the constant away, which would cost digits
 
 
 def _centre(gram: Float[Tensor, "n n"]) -> Float[Tensor, "n n"]:

@@ -8,9 +8,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from alignment.preprocessing import PreparedLayer
 from alignment.views.neighbours import SLACK, symmetric_product
 
 _ROWS = 128
+# Of the squared bandwidth: items whose squares are so much larger leave too few of float32's digits to their distances
+_FAR = 16.0
 _DIGIT = 16  # bits of a value that one pass over all pairs settles
 
 
@@ -22,14 +25,20 @@ class Rbf:
         diagonal: `[n]`, of the centred matrix, float64.
     """
 
-    def __init__(self, features: Float[Tensor, "n d"], bandwidth: float) -> None:
+    def __init__(self, layer: PreparedLayer, bandwidth: float) -> None:
         """Finds the median of all distances, and each row's mean."""
-        self.features = features
-        self._squares = _squares(features)
-        self._factor = -1 / (2 * bandwidth**2 * self._lower_median())
+        self._take(layer.features(centred=True))
+        median = self._lower_median()
+        if self.features.dtype == torch.float32 and _far_out(self._squares, median, bandwidth):
+            self._take(_centred_rows(layer))
+            median = self._lower_median()
+        self._factor = -1 / (2 * bandwidth**2 * median)
         means = torch.cat([self._raw(rows, slice(None)).mean(dim=1, dtype=torch.float64) for rows in self._strips()])
-        self._shift = (means - means.mean() / 2).to(features.dtype)
+        self._shift = (means - means.mean() / 2).to(self.features.dtype)
         self.diagonal = -2 * self._shift.double()  # expm1(0) is 0
+
+    def _take(self, features: Float[Tensor, "n d"]) -> None:
+        self.features, self._squares = features, _squares(features)
 
     def entries(self, rows: slice | Int[Tensor, " r"], columns: slice | Int[Tensor, " c"]) -> Float[Tensor, "r c"]:
         """Returns the entries of some rows and columns; those of an item with itself are up to rounding alone."""
@@ -74,8 +83,29 @@ class Rbf:
         return torch.tensor(prefix, dtype=whole, device=self.features.device).view(dtype)
 
 
-def distances_of(features: Float[Tensor, "n d"]) -> Float[Tensor, "n n"]:
-    """Returns all squared distances at once, as the tiles have them, from centred features."""
+def rbf_of(layer: PreparedLayer, bandwidth: float) -> Float[Tensor, "n n"]:
+    """Returns all of a layer's entries at once, as the tiles have them, less 1 and not centred."""
+    features = layer.features(centred=True)
+    distances = _distances_of(features)
+    median = distances.flatten().median()  # torch's median of an even count is the lower one
+    if features.dtype == torch.float32 and _far_out(_squares(features), median, bandwidth):
+        distances = _distances_of(_centred_rows(layer))
+        median = distances.flatten().median()
+    return distances.mul_(-1 / (2 * bandwidth**2 * median)).expm1_()  # centring takes the constant away
+
+
+def _far_out(squares: Float[Tensor, " n"], median: Float[Tensor, ""], bandwidth: float) -> bool:
+    """Returns whether some items are so far out for the bandwidth that their distances take float64's digits."""
+    return bool(squares.max() > _FAR * bandwidth**2 * median)
+
+
+def _centred_rows(layer: PreparedLayer) -> Float[Tensor, "n d"]:
+    """Returns a layer's features, float64, each column's mean taken off."""
+    return layer.rows(slice(None)).sub_(layer.mean())
+
+
+def _distances_of(features: Float[Tensor, "n d"]) -> Float[Tensor, "n n"]:
+    """Returns all squared distances at once, from centred features."""
     distances, squares = symmetric_product(features), _squares(features)
     for rows in _strips(len(features)):
         _apart(distances[rows], squares[rows], squares, features.shape[1])

@@ -47,3 +47,20 @@ def test_a_layer_of_mostly_one_item_has_no_score_and_says_so(budget):
     assert report.metrics[0].best is None
     assert report.metrics[0].grid == ((None,),)
     assert "undefined_score" in [warning.code for warning in report.warnings]
+
+
+@BUDGETS
+@pytest.mark.parametrize("key", ["cka:kernel=rbf", "unbiased_cka:kernel=rbf", "cka:kernel=rbf,bandwidth=0.3"])
+@pytest.mark.parametrize("far", [22_000.0, 300.0])
+def test_an_item_far_out_takes_no_digit_from_the_distances_of_the_others(far, key, budget):
+    """Its weight moves the mean so far away that float32 squares leave nothing of the distances among the rest."""
+    random = np.random.default_rng(53)
+    x, y = (random.normal(size=(N, 12)).astype(np.float32) for _ in "xy")
+    y += 0.5 * x
+    x[3, 5] = far
+    choice = MetricChoice.parse(key)
+    sides = (views([side], budget=budget) for side in (x, y))
+    found = float(choice.metric.pair(*sides, choice.values).observed())
+    oracle = getattr(oracles, choice.metric.name)
+    expected = oracle(x.astype(float), y.astype(float), **choice.values)
+    assert found == pytest.approx(expected, abs=choice.metric.tolerance)

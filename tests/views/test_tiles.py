@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from alignment.metrics import MetricChoice
+from alignment.preprocessing import prepare
 from alignment.views.rbf import Rbf
 from tests.metrics import oracles
-from tests.metrics.support import grid, stacks, views
+from tests.metrics.support import PLAIN, grid, stacks, views
 from tests.metrics.watch import Held
 
 N = 700
@@ -23,7 +24,7 @@ def test_the_median_over_tiles_is_the_lower_median_of_all_pairs(n, kind, dtype):
     x = x * 1e-20 if kind == "tiny" else x
     if kind == "half alike":
         x[: n // 2] = 0
-    tiles = Rbf(torch.tensor(x).to(dtype), 1.0)
+    tiles = Rbf(prepare(torch.tensor(x).to(dtype), PLAIN), 1.0)
     wide = slice(None)
     upper = torch.cat([tiles._distances(rows, wide) for rows in tiles._strips()]).triu(1)
     assert torch.equal(tiles._lower_median(), (upper + upper.T).flatten().median())
