@@ -1,7 +1,7 @@
 # Everything here works on a machine with Python 3.11 or newer, git and a package registry that pip reaches.
 PYTHON ?= python3
 BIN := .venv/bin
-# How many processes share the tests; `auto` is one a core where there is memory enough, four at most.
+# How many processes share the tests: `auto` is one more than cores, where there is memory enough, and four at most.
 WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 READY := .venv/.ready

@@ -80,8 +80,11 @@ def gpu(request: pytest.FixtureRequest) -> Iterator[torch.device]:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """How many processes share the tests: one a core, four at most; each has 2 GiB for itself and what it starts."""
-    return max(1, min(4, psutil.cpu_count() or 1, psutil.virtual_memory().available >> 31))
+    """How many processes share the tests: one more than cores, as some wait, and no more than four.
+
+    Each has 2 GiB at hand, for itself and what it starts.
+    """
+    return max(1, min(4, 1 + (psutil.cpu_count() or 1), psutil.virtual_memory().available >> 31))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
