@@ -1,15 +1,18 @@
 """The service in this process, for tests: a client of the real application, and jobs done one after the other."""
 
 import importlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import sqlalchemy as sa
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from app.client import Client
 from app.jobs import Context, Done, Part
 from app.jobs.child import FINAL, _explain
 from app.jobs.executor import Order, Run
@@ -18,6 +21,8 @@ from app.settings import Settings
 from app.storage import Database
 from app.storage.tables import jobs
 from app.worker import for_work
+
+_SENT = ("content-type", "idempotency-key", "accept", "last-event-id")
 
 
 class Inline:
@@ -118,3 +123,21 @@ def serve(folder: Path, database: Database, **settings: Any) -> Service:
         app,
         TestClient(app, "http://127.0.0.1", raise_server_exceptions=False, client=("127.0.0.1", 50000)),
     )
+
+
+def client_of(service: Service) -> Client:
+    """Returns what the command line asks a service with, whose requests come to the application in this process."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent = {name: value for name, value in request.headers.items() if name in _SENT}
+        url = request.url.raw_path.decode()
+        found = service.client.request(request.method, url, content=request.read(), headers=sent)
+        kind = found.headers.get("content-type", "")
+        return httpx.Response(found.status_code, headers={"content-type": kind}, content=found.content)
+
+    return Client("http://127.0.0.1", transport=httpx.MockTransport(answer))
+
+
+def said(answer: Any) -> str:
+    """What a command printed, without what the service logs in this process."""
+    return "".join(line for line in answer.out.splitlines(True) if not re.match(r"\d{4}-\d\d-\d\d \d\d:", line))

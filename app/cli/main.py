@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from alignment.errors import RequestError, WorkError
-from app.cli import balance, catalogue, demo, finetune, keys, measure, remote, serve, study, train
+from app.cli import balance, catalogue, demo, finetune, keys, measure, remote, schedules, serve, study, train
 
 cli = typer.Typer(
     name="accord",
@@ -22,7 +22,7 @@ cli = typer.Typer(
     rich_markup_mode=None,  # markup would take the square brackets out of hf:ORG/NAME[@REVISION]
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (measure, study, train, finetune, balance, catalogue, demo, serve, keys, remote):
+for module in (measure, study, train, finetune, balance, catalogue, demo, serve, keys, remote, schedules):
     module.register(cli)
 
 
@@ -63,6 +63,8 @@ def run(arguments: list[str]) -> int:
         return _say(_usage(error), 2)
     except WorkError as error:
         return _say(str(error), 1)
+    except remote.LeftError as error:
+        return _say(str(error), 130)
     except (KeyboardInterrupt, typer.Abort):
         return _say("stopped", 130)
     except OSError as error:

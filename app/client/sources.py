@@ -6,13 +6,14 @@ import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote
 
 from alignment.errors import RequestError
 from app.client.client import Client
 
-_HUB = "hf:"
+_HUB, _TRAINING = "hf:", "training:"
 _BUILTIN = "builtin:"  # every service knows these without being told
 
 
@@ -59,10 +60,30 @@ def _trained(client: Client, text: str) -> str:
     training, _, member = text.partition("/")
     if member not in ("a", "b"):
         raise RequestError(f"'training:{text}' names no model; write training:ID/a or training:ID/b")
+    return str(_found(client, training)["models"][member])
+
+
+def _items_named(client: Client, training: str) -> str:
+    """Returns the name of the items that a training's models are compared on, registered if need be."""
+    found = _found(client, training)
+    if found["probe"] is not None:
+        return str(found["probe"])
+    name = _name(f"{training}/probe")
+    if not _is_known(client, "/v1/probes", name):
+        with TemporaryDirectory() as folder:
+            file = Path(folder, f"{training}.npz")
+            file.write_bytes(client.get(f"/v1/trainings/{training}/probe"))
+            client.upload("/v1/probes", file, name=name)
+    return name
+
+
+def _found(client: Client, training: str) -> Mapping[str, Any]:
+    """Returns what a training has found."""
     job = client.get(f"/v1/trainings/{quote(training, safe='')}")
     if job["result"] is None:
         raise RequestError(f"the training {training} is {job['status']}; its models are there when it has succeeded")
-    return str(job["result"]["models"][member])
+    result: Mapping[str, Any] = job["result"]
+    return result
 
 
 def register(client: Client, name: str, source: Mapping[str, Any], *, kind: str = "models") -> Mapping[str, Any]:
@@ -78,13 +99,16 @@ def register(client: Client, name: str, source: Mapping[str, Any], *, kind: str 
 def probe_named(client: Client, text: str) -> str:
     """Returns the name by which a service knows a probe set: one that it has, a built-in's, or a file's, uploaded once.
 
-    One of the hub is registered once, at the commit that it then has.
+    One of the hub is registered once, at the commit that it then has. `training:ID` is the items that come with a
+    training's models, each side's view of them.
 
     Raises:
         RequestError: if the file cannot be read, or the service refuses it.
     """
     if text.startswith(_HUB):
         return _dataset_named(client, text)
+    if text.startswith(_TRAINING):
+        return _items_named(client, text.removeprefix(_TRAINING))
     file = Path(text)
     if text.startswith(_BUILTIN) or not file.is_file():
         return text  # if it is none, the service says so
