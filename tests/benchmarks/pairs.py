@@ -18,6 +18,7 @@ import multiprocessing
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from rich.console import Console
@@ -129,6 +130,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+")
     parser.add_argument("--task", choices=list(towers.SEEDS), default="category", help="of emoji")
     parser.add_argument("--tune", action="store_true", help="of emoji: all that was tried, on the tuning seeds")
+    parser.add_argument("--kept", type=Path, help="of emoji: a file to go on from, if this is broken off")
     parser.add_argument("--jobs", type=int, default=1)
     asked = parser.parse_args()
     # New processes, not copies of this one: torch's threads do not survive a fork.
@@ -136,7 +138,7 @@ def main() -> None:
         for data in asked.data:
             if data == "emoji":
                 usual = towers.TUNING if asked.tune else towers.SEEDS[asked.task]
-                towers.study(pool, asked.task, asked.seeds or usual, tune=asked.tune)
+                towers.study(pool, asked.task, asked.seeds or usual, tune=asked.tune, kept=asked.kept)
             else:
                 study(Bench(data, pool), asked.seeds or SEEDS, Console(width=140))
 

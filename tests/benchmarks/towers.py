@@ -11,11 +11,13 @@ answer is, of pixels, the mean over all pictures at that place; of letters and g
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, astuple, dataclass, replace
 from functools import cache
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -74,8 +76,8 @@ class Outcome:
 
     aligned: Mapping[str, float]
     outputs: float
-    losses: tuple[float, float]
-    accuracies: tuple[float, float]
+    losses: Sequence[float]
+    accuracies: Sequence[float]
 
 
 Field = Callable[[Outcome], float]
@@ -163,12 +165,33 @@ def _share(answers: Tensor, targets: Tensor) -> float:
     return float((answers.argmax(1) == targets).double().mean())
 
 
-def study(pool: ProcessPoolExecutor, task: TaskName, seeds: Sequence[int], *, tune: bool) -> None:
+def gathered(
+    pool: ProcessPoolExecutor, task: TaskName, arms: Sequence[Arm], seeds: Sequence[int], kept: Path | None
+) -> dict[tuple[Arm, int], Outcome]:
+    """What all arms come to on all seeds; `kept` is a file that a benchmark which was broken off goes on from."""
+    found: dict[tuple[Arm, int], Outcome] = {}
+    for line in kept.read_text().splitlines() if kept is not None and kept.is_file() else ():
+        its, arm, seed, outcome = json.loads(line)
+        if its == task:
+            found[Arm(*arm), seed] = Outcome(**outcome)
+    asked = [(arm, seed) for seed in seeds for arm in arms if (arm, seed) not in found]
+    running = {pool.submit(trained, task, *each): each for each in asked}
+    for future in as_completed(running):
+        arm, seed = running[future]
+        found[arm, seed] = future.result()
+        if kept is not None:
+            with kept.open("a") as file:
+                file.write(json.dumps([task, list(astuple(arm)), seed, asdict(found[arm, seed])]) + "\n")
+    return found
+
+
+def study(
+    pool: ProcessPoolExecutor, task: TaskName, seeds: Sequence[int], *, tune: bool, kept: Path | None = None
+) -> None:
     """Prints a table: of the arms, and of each entropic one's differences from plain training and from the decays."""
     arms = (PLAIN, *(TRIED if tune else CHOSEN[task]))
-    asked = [(task, arm, seed) for arm in arms for seed in seeds]
-    made = list(pool.map(trained, *zip(*asked, strict=True)))
-    runs = {str(arm): made[at * len(seeds) : (at + 1) * len(seeds)] for at, arm in enumerate(arms)}
+    found = gathered(pool, task, arms, seeds, kept)
+    runs = {str(arm): [found[arm, seed] for seed in seeds] for arm in arms}
     constants = list(pool.map(constant, [task] * len(seeds), seeds))
     fields = FIELDS[task]
     print(f"emoji, {task}, seeds {', '.join(map(str, seeds))}\n")
