@@ -22,6 +22,7 @@ from alignment.entropic.recipes import TrainingRequest, train
 from alignment.entropic.recipes.result import TrainingResult
 from alignment.entropic.sampling import Sampling
 from alignment.entropic.sharpness import linear_trace
+from alignment.entropic.training.descent import Descent
 from alignment.entropic.training.lbfgs import Lbfgs
 from alignment.entropic.training.minibatch import Minibatch
 from alignment.entropic.training.trainee import Piece, Trainee
@@ -63,8 +64,20 @@ def linear_pair(seed: int) -> tuple[TrainingResult, TrainingResult]:
 
 
 def sgd_pair(seed: int, steps: int) -> TrainingResult:
-    """The linear recipe by real stochastic descent, from the end of plain descent."""
+    """The linear recipe by real stochastic descent, from the end of plain descent, its rate bounded by curvature."""
     return train(TrainingRequest(optimizer="sgd", steps=steps, seed=seed))
+
+
+def fixed_rate(seed: int, steps: int) -> float:
+    """The lowest alignment behind real descent at the notes' rate, 0.003, whatever the rows' curvature."""
+    hidden: list[Sequence[Tensor]] = []
+    for member, side in zip("ab", MemberData.pair(LinearData.draw(seed)), strict=True):
+        plain = Descent(20_000, 2e-3, side.inputs, side.targets)
+        real = Descent(steps, 3e-3, side.inputs, side.targets, batch=1, seed=seed, member=member)
+        network = trained(linear_network(WIDTHS[member], seed, member), plain, real)
+        with torch.no_grad():
+            hidden.append(network.hidden(side.items))
+    return float(kernel_alignment(hidden[0], hidden[1]).min())
 
 
 # Bar 3: balance of ReLU networks

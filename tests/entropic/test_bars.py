@@ -21,6 +21,7 @@ def test_entropic_training_aligns_all_layers(pair) -> None:
     assert 1 - entropic.lowest < 1e-4
     assert 1 - entropic.extra["cka_min"] < 1e-4
     assert entropic.seconds < 60
+    assert entropic.warnings == ()  # it has converged
 
 
 def test_plain_training_does_not(pair) -> None:
@@ -31,6 +32,7 @@ def test_plain_training_does_not(pair) -> None:
     for one, other in zip(entropic.members, plain.members, strict=True):
         assert one.loss == pytest.approx(other.loss, rel=1e-3)
     assert plain.outputs > 1 - 1e-6
+    assert plain.warnings == ()
 
 
 def test_the_theory_predicts_what_is_measured(pair) -> None:
@@ -46,6 +48,7 @@ def test_the_theory_predicts_what_is_measured(pair) -> None:
 def test_real_stochastic_descent_goes_the_same_way(pair) -> None:
     found = bars.sgd_pair(SEED, 60_000)
     assert found.lowest > pair[1].lowest + 0.1
+    assert found.warnings == ()
 
 
 def test_relu_networks_come_near_balance() -> None:

@@ -13,8 +13,11 @@ from alignment.entropic.initial import dense_network, linear_network
 from alignment.entropic.loss import EntropicLoss
 from alignment.entropic.problem import Problem, cross_entropy, square_error
 from alignment.entropic.recipes import TrainingRequest, train
+from alignment.entropic.recipes.linear import LinearRecipe
+from alignment.entropic.recipes.linear_warnings import divergence_advice
 from alignment.entropic.sampling import Sampling
-from alignment.entropic.training.chain import chain_gradients
+from alignment.entropic.sharpness import largest_eigenvalue
+from alignment.entropic.training.chain import chain_gradients, largest_curvature
 from alignment.entropic.training.checkpoint import pack, unpack
 from alignment.entropic.training.descent import Descent
 from alignment.entropic.training.keeper import FakeKeeper, FileKeeper
@@ -129,6 +132,47 @@ def test_the_gradient_by_hand_is_autograds(*, maps: bool) -> None:
         np.testing.assert_allclose(g, h.numpy(), rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("maps", [True, False])
+def test_the_largest_curvature_is_that_of_the_steepest_row_where_it_is_fitted(*, maps: bool) -> None:
+    x, _ = rows()
+    network = (
+        linear_network((4, 6, 5, 3), 0, "a") if maps else dense_network(DenseConfig((4, 6, 3), "linear", False), 0, "a")
+    )
+    own = [
+        largest_eigenvalue(Problem(network, square_error, row[None], network(row[None]).detach()), iterations=200)
+        for row in x
+    ]
+    entering, behind = (x @ network.map_in.T, network.map_out) if maps else (x, torch.eye(3, dtype=torch.float64))
+    weights = [p.detach().numpy() for p in network.parameters()]
+    assert largest_curvature(weights, behind.numpy(), entering.numpy()) == pytest.approx(max(own), rel=1e-8)
+    weights[0][0, 0] = math.inf
+    with np.errstate(invalid="ignore"):
+        assert largest_curvature(weights, behind.numpy(), entering.numpy()) == math.inf
+
+
+def test_a_bounded_rate_takes_steep_rows_at_which_real_descent_diverges() -> None:
+    x, y = rows()
+
+    def descended(bound: float, rate: float = 0.01) -> float:
+        network = linear_network((4, 6, 3), 0, "a")
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.mul_(4)
+        trainee = Trainee("a", network, [Descent(4000, rate, x, y, batch=1, bound=bound)], 1000, "")
+        finish(trainee)
+        with torch.no_grad():
+            return float(square_error(network(x), y).mean())
+
+    with pytest.raises(DivergenceError):
+        descended(math.inf)
+    with pytest.raises(DivergenceError):
+        descended(20.0)
+    fitted = torch.linalg.lstsq(x, y)
+    least = float(square_error(x @ fitted.solution, y).mean())
+    assert least < descended(1.5) < 1.05 * least
+    assert descended(1.5, 1e-4) == descended(math.inf, 1e-4)  # the rate itself is small enough
+
+
 def test_descent_with_decay_is_descent_on_the_decayed_loss() -> None:
     x, y = rows()
     network, twin = linear_network((4, 6, 3), 0, "a"), linear_network((4, 6, 3), 0, "a")
@@ -154,6 +198,37 @@ def test_a_diverged_run_names_the_step_and_what_to_lower() -> None:
         trainee = Trainee("b", linear_network((4, 6, 3), 0, "b"), [stage], 100, "lower it")
         with pytest.raises(DivergenceError, match=r"network b diverged at step \d+: .*; lower it"):
             finish(trainee)
+
+
+def test_a_training_that_has_not_converged_says_so() -> None:
+    for options in ({}, {"objective": "plain"}, {"optimizer": "sgd"}):
+        result = train(TrainingRequest(**options, steps=50, seed=3))  # type: ignore[arg-type]
+        (warning,) = result.warnings
+        assert warning.code == "not_converged"
+        assert "take more than 50 steps" in warning.detail
+        assert result.to_dict({})["warnings"] == [vars(warning)]
+    # The slope says so, not the number of steps: without the entropy L-BFGS is at its end by then.
+    assert train(TrainingRequest(objective="plain", optimizer="lbfgs", steps=50, seed=3)).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("options", "advice"),
+    [
+        ({}, "lower the strength"),
+        ({"weight_decay": 0.1}, "lower the weight decay"),
+        ({"objective": "plain", "optimizer": "lbfgs"}, "the optimizer gd"),
+        ({"objective": "plain"}, "its rate is fixed: take another seed, or the optimizer lbfgs"),
+        ({"optimizer": "sgd"}, "a lower strength, another seed, or the optimizer lbfgs"),
+    ],
+)
+def test_what_is_advised_against_divergence_can_be_done(options: dict, advice: str) -> None:
+    asked = LinearRecipe.of(TrainingRequest(**options)).request
+    assert advice in divergence_advice(asked)
+    if advice.endswith(("gd", "lbfgs")):
+        other = replace(asked, optimizer=advice.rsplit(" ", 1)[1], strength=None)
+        assert LinearRecipe.of(other).request.optimizer == other.optimizer
+    if "strength" in advice:
+        assert LinearRecipe.of(replace(asked, strength=1e-4)).request.strength == 1e-4
 
 
 def test_cancelling_is_what_progress_raises() -> None:
@@ -187,7 +262,6 @@ def test_cancelling_is_what_progress_raises() -> None:
         ({"optimizer": "adam"}, "take the optimizer lbfgs"),
         ({"optimizer": "gd"}, "has no entropy"),
         ({"optimizer": "sgd", "objective": "plain"}, "the noise of sgd is the entropy"),
-        ({"optimizer": "sgd", "strength": 0.1}, "fixed at 0.003"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(options: dict, match: str) -> None:

@@ -99,7 +99,7 @@ def test_two_workers_at_the_same_training_do_not_spoil_what_is_kept(gym: Gym) ->
 def test_one_that_diverges_says_which_network_at_which_step_and_is_not_tried_again(gym: Gym) -> None:
     found = gym.train(recipe="linear", objective="plain", weight_decay=1e6)
     assert (found["status"], found["attempts"], found["result"]) == ("failed", 1, None)
-    for part in ("network a diverged at step ", "no longer a finite number", "lower its rate or the weight decay"):
+    for part in ("network a diverged at step ", "no longer a finite number", "lower the weight decay"):
         assert part in found["error"]["detail"]
     from alignment.errors import DivergenceError
 

@@ -11,10 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from alignment.entropic.training.chain import chain_gradients
+from alignment.entropic.training.chain import chain_gradients, largest_curvature
 from alignment.entropic.training.trainee import NotFiniteError
 from alignment.errors import TrainingError
 from alignment.models import DenseNetwork
+
+_LOOK = 100  # steps between two looks at the curvature
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +32,8 @@ class Descent:
         batch: rows a step, drawn with replacement; None takes all, which is no stochastic descent.
         seed: what batches are drawn from.
         member: `a` or `b`, which draws its own batches.
+        bound: what the rate times the largest curvature of a row may be, looked at every 100 steps; from 2 on, a step
+            makes the row that it sees worse, to first order. Infinite leaves the rate as it is.
     """
 
     steps: int
@@ -40,6 +44,7 @@ class Descent:
     batch: int | None = None
     seed: int = 0
     member: str = "a"
+    bound: float = math.inf
 
     def begin(self, model: nn.Module) -> RunningDescent:
         """Returns it, running.
@@ -62,9 +67,10 @@ class RunningDescent:
         self._map_out = model.map_out.numpy() if maps else np.eye(outputs)
         self._x = (stage.inputs @ model.map_in.T if maps else stage.inputs).numpy()
         self._y = stage.targets.numpy()
+        self._most = math.inf
 
     def advance(self, first: int, count: int) -> float:
-        """Takes `count` steps."""
+        """Takes `count` steps; curvature is looked at from the first of them on."""
         stage, loss = self._stage, math.nan
         parameters = [p.detach() for p in self._model.parameters()]
         weights = [p.numpy() for p in parameters]  # views: the network moves with them
@@ -74,6 +80,9 @@ class RunningDescent:
         drawn = random.integers(len(self._x), size=(count, size)) if stage.batch else None
         with np.errstate(over="ignore", invalid="ignore"):
             for number in range(count):
+                if math.isfinite(stage.bound) and number % _LOOK == 0:
+                    steepest = largest_curvature(weights, self._map_out, self._x) + 2 * stage.decay
+                    self._most = stage.bound / steepest if steepest else math.inf
                 rate = self._rate(first + number)
                 rows = slice(None) if drawn is None else drawn[number]
                 loss, gradients = chain_gradients(weights, self._map_out, self._x[rows], self._y[rows])
@@ -97,4 +106,4 @@ class RunningDescent:
 
     def _rate(self, step: int) -> float:
         left = 1 - step / self._stage.steps
-        return self._stage.rate * (min(1.0, left / 0.2) if self._stage.batch else 1.0)
+        return min(self._stage.rate, self._most) * (min(1.0, left / 0.2) if self._stage.batch else 1.0)
