@@ -90,3 +90,7 @@ class DivergenceError(WorkError):
 
 class StoreFullError(WorkError):
     """No room for activations in the store's folder."""
+
+
+class CacheFullError(WorkError):
+    """No room for a data set in the folder of downloads, for now."""

@@ -45,7 +45,7 @@ class Settings(BaseSettings):
     )
     cache_dir: Folder = Field(
         default_factory=lambda: platformdirs.user_cache_path("accord"),
-        description="where converted weights are kept between runs",
+        description="where downloads of the hub and converted weights are kept between runs; of models without a limit",
     )
     model_roots: Annotated[list[Folder], NoDecode, BeforeValidator(_paths)] = Field(
         default_factory=list, description="folders, with colons between, beneath which `local` models may lie"
@@ -75,7 +75,11 @@ class Settings(BaseSettings):
         description="parts of jobs that a team may have running at once in each queue: so many models that run "
         "(`extract`) and so many scorings (`score`), of those that ask for a GPU as many again",
     )
-    max_stored_mib: int = Field(20480, ge=1, description="MiB of uploads and of trained models that a team may keep")
+    max_stored_mib: int = Field(
+        20480,
+        ge=1,
+        description="MiB of uploads and of trained models that a team may keep; what comes of a hub is no team's",
+    )
     rate_limit: str = Field(
         "6000/minute", description="requests that a key may make of each API process, as COUNT/PERIOD"
     )
@@ -124,8 +128,8 @@ class Settings(BaseSettings):
     datasets_mib: int = Field(
         20480,
         ge=1,
-        description="MiB of data sets of the hub that a cache folder keeps; the least recently used go first, none "
-        "within an hour of its use, and one that is needed again is downloaded again",
+        description="MiB of data sets of the hub that a cache folder keeps, for all teams; the least recently used go "
+        "first, none within an hour of its use, and one that is needed again is downloaded again",
     )
     log_format: Literal["json", "console"] = Field("json", description="how logs are written")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="the least severe log line")

@@ -228,4 +228,5 @@ def for_work(settings: Settings) -> Mapping[str, Any]:
         "cache_dir": str(settings.cache_dir.absolute()),
         "budget_mib": settings.budget_mib,
         "hub_endpoint": settings.hub_endpoint,
+        "datasets_mib": settings.datasets_mib,
     }

@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 from alignment.errors import HubUnreachableError, ProbeError
 from alignment.hub.asking import ask
 from alignment.hub.kept import place_of
+from alignment.hub.room import room
 
 MOST_FILES = 50_000  # of a repository
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -54,6 +55,7 @@ class Datasets(Protocol):
 
         Raises:
             ProbeError: if they cannot be kept.
+            CacheFullError: if there is no room for them now.
             HubUnreachableError: if the hub cannot be reached.
         """
 
@@ -69,12 +71,14 @@ class HuggingFaceDatasets:
         folder: where downloads are kept; None is huggingface_hub's own folder for assets.
         timeout: seconds to wait for an answer.
         token: whether this machine's own login is used; None is if there is one.
+        most: bytes that the folder may have, downloads under way counted whole; None sets no limit.
     """
 
     endpoint: str | None = None
     folder: Path | None = None
     timeout: float = 5.0
     token: bool | None = None
+    most: int | None = None
 
     def commit(self, name: str, revision: str | None) -> str:
         """Returns the commit of a revision; see `Datasets.commit`."""
@@ -145,18 +149,21 @@ class HuggingFaceDatasets:
                 for _ in pool.map(download, paths):
                     pass
 
-        self._ask(name, commit, download_all)
+        with room(self._folder(), folder, sum(files.values()), self.most):
+            self._ask(name, commit, download_all)
         short = [path for path in paths if _size(folder / path) != files[path]]
         if short:
             raise ProbeError(f"hf:{name}: {short[0]} did not come whole; try again")
         _write(whole, paths)
         return folder
 
-    def _place(self, name: str) -> Path:
+    def _folder(self) -> Path:
         from huggingface_hub import cached_assets_path
 
-        folder = self.folder or Path(cached_assets_path("accord", namespace="datasets"))
-        return place_of(folder, name)
+        return self.folder or Path(cached_assets_path("accord", namespace="datasets"))
+
+    def _place(self, name: str) -> Path:
+        return place_of(self._folder(), name)
 
     def _api(self) -> Any:
         from huggingface_hub import HfApi

@@ -86,6 +86,11 @@ def sweep(folder: Path, max_bytes: int, *, spare: float = SPARE) -> Swept:
     return Swept(datasets, freed, leftovers, kept)
 
 
+def bytes_of(path: Path) -> int:
+    """Returns the bytes of a folder's files; 0 if there is none."""
+    return _used_and_bytes(path)[1]
+
+
 def _commits(place: Path) -> list[Path]:
     return [path for path in place.glob("*") if _COMMIT.fullmatch(path.name)]
 

@@ -107,7 +107,7 @@ def _explain(error: Exception) -> tuple[str, str]:
     from alignment.errors import RequestError, WorkError
 
     names = {kind.__name__ for kind in type(error).__mro__}
-    if names & {"HubUnreachableError", "StoreFullError"}:
+    if names & {"HubUnreachableError", "StoreFullError", "CacheFullError"}:
         return OUTAGE, str(error)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return OUTAGE, "the server's disk is full; it is tried again when there is room"

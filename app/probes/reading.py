@@ -10,7 +10,7 @@ from typing import Any
 
 from alignment.errors import ProbeError
 from alignment.hub import Datasets, HuggingFaceDatasets
-from alignment.hub.kept import nothing_new_if_refused, sweep
+from alignment.hub.kept import nothing_new_if_refused
 from alignment.probes import DatasetRef, ProbeSet, load_probe, pin_dataset
 from app.jobs import Context, Done
 from app.probes import preview
@@ -48,7 +48,8 @@ class Facts:
 
 def datasets_of(settings: Mapping[str, Any]) -> Datasets:
     """Returns where data sets of the hub come from: what is public there, for every team sees what a service reads."""
-    return HuggingFaceDatasets(settings["hub_endpoint"], datasets_folder(settings["cache_dir"]), token=False)
+    most = settings["datasets_mib"] << 20
+    return HuggingFaceDatasets(settings["hub_endpoint"], datasets_folder(settings["cache_dir"]), token=False, most=most)
 
 
 def datasets_folder(cache_dir: str | Path) -> Path:
@@ -71,14 +72,13 @@ def look(payload: Mapping[str, Any], context: Context) -> Done:
     Raises:
         ProbeError: if it cannot be read, one of its first images is broken, or there is too little memory for it.
         HubUnreachableError: if it is of the hub, and that cannot be reached.
+        CacheFullError: if it is of the hub, and there is no room for it now.
     """
     reference, datasets = payload["reference"], datasets_of(context.settings)
     context.names[f"{context.settings['cache_dir']}/"] = ""
     try:
         if is_hub(reference):
             ref, folder = DatasetRef.parse(reference), datasets_folder(context.settings["cache_dir"])
-            # The API's machine may be none of a worker's, whose chore this is else.
-            sweep(folder, context.settings["datasets_mib"] << 20)
             with nothing_new_if_refused(folder, ref.name):
                 reference = str(pin_dataset(ref, datasets, most=context.settings["upload_mib"] << 20))
                 return _seen(reference, payload, datasets, context)

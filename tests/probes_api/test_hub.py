@@ -123,3 +123,14 @@ def test_a_registration_makes_room_where_no_worker_does(service: Service, hub: H
     hub.dataset("org/texts").push({"train.jsonl": rows("one")})
     assert post(service).status_code == 201
     assert downloads(service) == ["train.jsonl"]
+
+
+def test_there_is_no_room_for_more_than_may_be_kept(tmp_path: Path, service: Service, hub: HubServer) -> None:
+    small = serve(tmp_path / "small", service.database, hub_endpoint=hub.url, datasets_mib=1)
+    with small.client:
+        for name in ("texts", "more"):
+            hub.dataset(f"org/{name}").push({"train.jsonl": rows(*("x" * 1000 for _ in range(600)))})
+        assert post(small).status_code == 201
+        answer = post(small, id="org/more", name="more")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "60"), answer.text
+    assert "ACCORD_DATASETS_MIB" in answer.json()["detail"]
