@@ -21,6 +21,14 @@ _TRAIN = f"""{_KEEP}Examples:
   accord compare path:pair/a path:pair/b --probe pair/probe.npz --metric cka"""
 
 
+# In words of its own, for help is to import nothing that takes long.
+_VIEWS = (
+    "identity; linear, a random invertible map; projection, a random orthogonal mixture; rotation:45, a square image "
+    "turned by so many degrees; noise:0.5, with noise of that deviation; or modality, the items' names. linear takes "
+    "linear; mlp all but modality; transformer identity, modality, rotation and noise"
+)
+
+
 def register(cli: typer.Typer) -> None:
     """Adds the command."""
     cli.command(epilog=_TRAIN)(train)
@@ -54,8 +62,12 @@ def train(
             help="mlp: teacher, digits, or an .npz with x (or a, b) and y or target.  [default: the recipe's]",
         ),
     ] = None,
-    view_a: Annotated[str | None, typer.Option(metavar="VIEW", help="How A sees it.  [default: the recipe's]")] = None,
-    view_b: Annotated[str | None, typer.Option(metavar="VIEW", help="How B sees it.  [default: the recipe's]")] = None,
+    view_a: Annotated[
+        str | None, typer.Option(metavar="VIEW", help=f"How A sees it: {_VIEWS}.  [default: the recipe's]")
+    ] = None,
+    view_b: Annotated[
+        str | None, typer.Option(metavar="VIEW", help="How B sees it, likewise.  [default: the recipe's]")
+    ] = None,
     labels: Annotated[
         str | None,
         typer.Option(

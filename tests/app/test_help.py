@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -107,6 +108,20 @@ def test_the_parameters_of_every_metric_are_explained(accord: Accord) -> None:
     said = accord("metrics").out
     for metric in METRICS.values():
         assert all(f"{parameter.name}={parameter.default}" in said for parameter in metric.parameters)
+
+
+def test_every_view_is_told_with_an_example_that_can_be_taken(accord: Accord) -> None:
+    from alignment.entropic.recipes import RECIPES
+    from alignment.entropic.views import KINDS, View
+
+    readme = (Path(__file__).parents[2] / "README.md").read_text().replace("`", "")
+    told = [accord("train --help").out.partition("How A sees it")[2], readme.partition("Each side's\nview is")[2]]
+    for text in told:
+        for kind in {*KINDS, *(view for recipe in RECIPES.values() for view in recipe.facts.views)} - {"identity"}:
+            assert kind in text[:700], kind
+        for example in ("rotation:45", "noise:0.5"):
+            assert example in text[:700]
+            assert View.parse(example).amount > 0
 
 
 def test_help_imports_nothing_heavy() -> None:
