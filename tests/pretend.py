@@ -17,6 +17,7 @@ from unittest import mock
 
 import torch
 from torch.overrides import TorchFunctionMode
+from torch.utils._mode_utils import no_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
@@ -28,8 +29,6 @@ _FETCHING = {aten._to_copy, aten.copy_, aten.copy}  # between devices: what they
 _WHOLE = {aten.mm, aten.bmm, aten.addmm, aten.baddbmm, aten.addbmm, aten.mv, aten.addmv, aten.dot, aten.vdot}
 _INDEXED = {aten.index, aten.index_put, aten.index_put_, aten._index_put_impl_, aten._unsafe_index}
 _LIKE = {aten.new_empty, aten.new_empty_strided, aten.new_zeros, aten.new_ones, aten.new_full}
-_FREE = {aten.empty, aten.empty_strided, aten.empty_like, *_LIKE, aten._unsafe_view, aten.lift_fresh, aten.detach}
-_FREE -= {aten.new_zeros, aten.new_ones, aten.new_full}
 _IMPLICIT = torch._C.DispatchKey.CompositeImplicitAutograd
 
 
@@ -65,12 +64,12 @@ class Pretend(TorchDispatchMode):
     """The GPU, while it is entered.
 
     Attributes:
-        launched: how many operations had work there; a view of what is there has none.
+        within: how many functions of torch that were given a tensor of ours are under way.
     """
 
     def __init__(self):
         super().__init__()
-        self.launched = 0
+        self.within = 0
         self._debug = "default"
         self._entered = []
 
@@ -82,7 +81,7 @@ class Pretend(TorchDispatchMode):
             overwritten = torch.__future__.get_overwrite_module_params_on_conversion()
             stack.callback(torch.__future__.set_overwrite_module_params_on_conversion, overwritten)
             torch.__future__.set_overwrite_module_params_on_conversion(True)
-            stack.enter_context(_Moves())
+            stack.enter_context(_Moves(self))
             self._entered.append(stack.pop_all())
         return super().__enter__()
 
@@ -96,7 +95,10 @@ class Pretend(TorchDispatchMode):
         ours = [tensor for tensor in tensors if isinstance(tensor, There)]
         asked = kwargs.get("device")
         there = bool(ours) if asked is None or packet in _LIKE else torch.device(asked).type == "cuda"
-        there = there or (not tensors and asked is not None and torch._C._current_graph_task_id() != -1)
+        # what torch's own code makes beside a tensor of ours it makes where it believes that one to be
+        there = there or (
+            not tensors and asked is not None and (self.within or torch._C._current_graph_task_id() != -1)
+        )
         if not ours and not there:
             return function(*args, **kwargs)
         if torch._C._dispatch_has_kernel_for_dispatch_key(function.name(), _IMPLICIT):  # inference mode leaves it whole
@@ -107,9 +109,11 @@ class Pretend(TorchDispatchMode):
             kwargs["device"] = HERE
         own_args, own_kwargs = tree_map(_own, (args, kwargs))
         out = function(*own_args, **own_kwargs)
+        if torch.Tag.inplace_view in function.tags:  # the shape alone is changed, of both
+            with no_dispatch():
+                return function(*args, **kwargs)
         known = {id(tensor.held): tensor for tensor in ours}
         made = tree_map(lambda one: _wrapped(one, known) if there and isinstance(one, torch.Tensor) else one, out)
-        self.launched += not (function.is_view or packet in _FREE)
         if self._debug == "warn" and waits_for(packet, args, made):
             warnings.warn("called a synchronizing CUDA operation", stacklevel=2)
         return made
@@ -139,6 +143,10 @@ class Pretend(TorchDispatchMode):
 class _Moves(TorchFunctionMode):
     """Moves between the devices, of which torch's own code sees one."""
 
+    def __init__(self, pretend):
+        super().__init__()
+        self.pretend = pretend
+
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         if function in (torch.tensor, torch.as_tensor) and _names_gpu(kwargs.get("device")):
@@ -153,7 +161,14 @@ class _Moves(TorchFunctionMode):
             return _to(torch.Tensor.to, args[0], HERE)
         if function is torch.Tensor.tolist:
             return _to(torch.Tensor.to, args[0], HERE).tolist()
-        return function(*args, **kwargs)
+        ours = any(isinstance(leaf, There) for leaf in tree_leaves((args, kwargs)))
+        if ours and function is torch.quantile:  # makes a tensor of its level where no one sees it
+            return There(function(args[0].held, *args[1:], **kwargs))
+        self.pretend.within += ours
+        try:
+            return function(*args, **kwargs)
+        finally:
+            self.pretend.within -= ours
 
 
 def _to(function, tensor, *args, **kwargs):

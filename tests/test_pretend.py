@@ -1,10 +1,11 @@
-"""What is pretended to be a GPU refuses what a GPU refuses, tells what the host waits for, and counts what it does."""
+"""What is pretended to be a GPU refuses what a GPU refuses, and tells what the host waits for."""
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from tests.metrics.watch import Counted
 from tests.pretend import Pretend, There
 
 CUDA = torch.device("cuda")
@@ -108,12 +109,13 @@ def test_what_the_host_waits_for_is_told():
     torch.ones(2).sum().item()
 
 
-def test_what_is_launched_is_counted(pretend):
+@pytest.mark.usefixtures("pretend")
+def test_what_is_done_there_is_counted():
     x = torch.ones(3, 4, device="cuda")
-    before = pretend.launched
-    y = (x.T @ x)[:2].T.flatten()
-    torch.ones(3).add_(1)
-    assert pretend.launched - before == 2  # the product; what is turned and made flat is a copy
+    with Counted() as counted:
+        y = (x.T @ x)[:2].T.flatten()
+        torch.empty(3, device="cuda")
+    assert counted.count == 2  # the product; what is turned and made flat is a copy
     assert y.is_cuda
 
 

@@ -31,6 +31,18 @@ _WAITING = {
 }
 
 
+# no work: memory is found, or a tensor looked at otherwise
+_FREE = {
+    aten.empty,
+    aten.empty_strided,
+    aten.empty_like,
+    aten.new_empty,
+    aten.new_empty_strided,
+    aten._unsafe_view,
+    aten.lift_fresh,
+    aten.detach,
+}
+
 # what leaves torch, or comes into it, without an operation on a CPU
 _LEAVING = {"tolist", "numpy", "cpu", "item", "__array__", "__bool__", "__float__", "__int__", "__index__"}
 _COMING = {torch.tensor, torch.as_tensor, torch.Tensor.new_tensor}
@@ -80,6 +92,22 @@ class _Operations(TorchDispatchMode):
         if waits_for(packet, args, out):
             self.seen[str(packet)] += 1
         return out
+
+
+class Counted(TorchDispatchMode):
+    """Counts what a device would be given to do: every operation but one that only looks at a tensor otherwise.
+
+    Attributes:
+        count: how many were met.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.count += not (function.is_view or function.overloadpacket in _FREE)
+        return function(*args, **(kwargs or {}))
 
 
 def waits_for(packet, args, out):
