@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -70,7 +72,7 @@ def extract(
     while at < len(order):
         batch = order[at : at + size]
         try:
-            with torch.inference_mode():
+            with torch.inference_mode(), _exact():
                 outputs = encoder.encode([_opened(items[i]) for i in batch], pooling)
         except torch.OutOfMemoryError as error:
             if size == 1:
@@ -116,6 +118,18 @@ def from_file(path: str, probe: ProbeSet | Draw, whole: int) -> Activations:
             "give it one row an item, or an array 'ids'"
         )
     return replace(read if probe.rows is None else read.take(probe.rows), ids=probe.ids)
+
+
+@contextmanager
+def _exact() -> Iterator[None]:
+    """Has a GPU's convolutions formed in float32 and the same way each time; torch lets it take TF32 unasked."""
+    cudnn: Any = torch.backends.cudnn  # its attributes are made as it is loaded
+    kept = cudnn.conv.fp32_precision, cudnn.deterministic
+    cudnn.conv.fp32_precision, cudnn.deterministic = "ieee", True
+    try:
+        yield
+    finally:
+        cudnn.conv.fp32_precision, cudnn.deterministic = kept
 
 
 class _Rows:

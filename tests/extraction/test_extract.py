@@ -150,3 +150,25 @@ def test_what_does_not_fit_is_refused_before_any_work(picture: Any) -> None:
     check_fit(fake, ProbeSet("i", ("1",), images=(good,)), "mean", "a")
     assert fake.calls == []
     assert issubclass(ProbeError, RequestError)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AskingEncoder(FakeEncoder):
+    """A fake that writes down how convolutions would be formed."""
+
+    seen: list[Any] = field(default_factory=list)
+
+    def encode(self, items: Sequence[Any], pooling: Any) -> list[Tensor]:
+        cudnn = torch.backends.cudnn
+        self.seen.append((cudnn.conv.fp32_precision, cudnn.deterministic))
+        return super().encode(items, pooling)
+
+
+def test_convolutions_are_formed_in_float32_and_afterwards_as_before() -> None:
+    cudnn = torch.backends.cudnn
+    before = cudnn.conv.fp32_precision, cudnn.deterministic
+    fake = FakeEncoder.of()
+    asking = AskingEncoder(**{name: getattr(fake, name) for name in fake.__dataclass_fields__})
+    extract(asking, probe(["one", "two"]))
+    assert asking.seen == [("ieee", True)]
+    assert (cudnn.conv.fp32_precision, cudnn.deterministic) == before
