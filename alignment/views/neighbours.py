@@ -20,6 +20,7 @@ from alignment.views.identical import identical
 # How far a product of two rows may be off, in units of eps * sqrt(width) * |x| * |y|: rounding errors add up like a
 # random walk. tests/benchmarks/rounding.py prints the largest seen.
 SLACK = 4.0
+_EXACT = ("ieee", "none")  # what torch calls float32 products that are formed of float32
 _GROUP, _FEW = 64, 4  # items of a group, and how many times as many groups as wanted make it worth their while
 _ROWS = 512  # of a block of products: enough for the product's full speed
 _CROWD = 16  # times as many candidates as wanted: a row that float64 products go through as a whole
@@ -88,10 +89,9 @@ def rounding(features: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
 
 def _coarsest(device: torch.device) -> float:
     """Returns the spacing of the numbers that float32 products of this process may be formed of."""
-    asked = torch.get_float32_matmul_precision()
-    if asked == "highest":
-        return 0.0
-    return 2.0**-10 if asked == "high" and device.type == "cuda" else 2.0**-7
+    if device.type == "cpu":
+        return 0.0 if torch.backends.mkldnn.matmul.fp32_precision in _EXACT else 2.0**-7
+    return 0.0 if torch.backends.cuda.matmul.fp32_precision in _EXACT else 2.0**-10
 
 
 def products_of(features: Float[Tensor, "n d"], budget: int) -> Iterator[tuple[slice, Float[Tensor, "r n"]]]:

@@ -87,3 +87,21 @@ def test_coarse_products_decide_no_neighbour(asked, monkeypatch):
 def coarse(features):
     """What a product in bfloat16 gives."""
     return (features.bfloat16().double() @ features.bfloat16().double().T).float()
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("what", ["matmul", "everything"])
+def test_a_process_may_say_in_either_way_what_float32_products_are_formed_of(device, what):
+    backends, place = torch.backends, torch.device(device)
+    own = backends.mkldnn.matmul if device == "cpu" else backends.cuda.matmul
+    said = own if what == "matmul" else backends
+    kept = own.fp32_precision, backends.fp32_precision
+    assert neighbours._coarsest(place) == 0
+    try:
+        own.fp32_precision = "none"  # which leaves it to what is said of everything
+        said.fp32_precision = "tf32"  # after which torch does not answer the older question
+        assert neighbours._coarsest(place) >= 2.0**-10
+    finally:
+        backends.fp32_precision = kept[1]
+        own.fp32_precision = kept[0]
+    torch.get_float32_matmul_precision()
