@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from alignment.metrics.facts import InfluencePairing, Pairing, Values
+from alignment.metrics.pairs import at_once
 from alignment.views import EdgeFinder, Edges, Views, ahead
 
 
@@ -79,7 +80,8 @@ class MutualKnn(NeighbourPairing, InfluencePairing):
 
     def score(self, hits: Hits) -> Float[Tensor, "a b"]:
         """Returns the grid, as one product of who has which edge."""
-        return self.a.member[:-1][hits.ours].T @ self.b.member[hits.theirs] / (self.n * self.k)
+        ours, theirs = self.a.member[:-1][hits.ours].T, self.b.member[hits.theirs]
+        return (at_once(ours, theirs) if self.ahead else ours @ theirs) / (self.n * self.k)
 
     def null_mean(self) -> Float[Tensor, "a b"]:
         """Returns k / (n - 1) everywhere: by symmetry, whatever the neighbourhoods are."""

@@ -38,6 +38,7 @@ class Triangles:
             self._offsets.append(self._offsets[-1] + (stop - start) * (n - start))
         self._held: Float[Tensor, "layers packed"] | None = None
         self._spread: Float[Tensor, "n n padded"] | None = None
+        self._places: tuple[Int[Tensor, " packed"], Int[Tensor, " packed"]] | None = None
 
     def __len__(self) -> int:
         return len(self._starts)
@@ -46,6 +47,20 @@ class Triangles:
     def held(self) -> bool:
         """Whether the blocks are kept, and not formed anew each time."""
         return self._held is not None
+
+    @property
+    def whole(self) -> Float[Tensor, "layers packed"] | None:
+        """All blocks, one after the other; None unless they are held."""
+        return self._held
+
+    def places(self) -> tuple[Int[Tensor, " packed"], Int[Tensor, " packed"]]:
+        """Returns the row and the column of each entry of `whole`."""
+        if self._places is None:
+            items, parts = torch.arange(self.n, device=self.device), list(map(self.rows, range(len(self))))
+            rows = [items[start:stop].unsqueeze(1).expand(-1, self.n - start).flatten() for start, stop in parts]
+            columns = [items[start:].expand(stop - start, -1).flatten() for start, stop in parts]
+            self._places = torch.cat(rows), torch.cat(columns)
+        return self._places
 
     @property
     def packed_bytes(self) -> int:

@@ -6,13 +6,14 @@ What a GPU would be made to wait for is counted on CPU tensors, which only have 
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from alignment.calibration import null_scores
 from alignment.metrics import METRICS, InfluencePairing, MetricChoice
 from alignment.preprocessing import Preprocessing, prepare_all
 from alignment.views import Kernel, Views, ahead
 from tests.metrics.support import stacks, views
-from tests.metrics.watch import Waits
+from tests.metrics.watch import Counted, Waits
 
 SEVEN = ("mutual_knn", "cycle_knn", "lcs_knn", "edit_distance_knn", "cka", "unbiased_cka", "cknna")
 CPU = torch.device("cpu")
@@ -132,3 +133,35 @@ def test_sums_by_group_are_the_same_both_ways(rest):
     torch.testing.assert_close(sums[1], sums[0], rtol=0, atol=1e-12)
     assert (sums[1][4] == 1).all()
     assert torch.equal(sums[1], ahead.add_by(torch.ones_like(sums[1]), group, values, ahead=True))
+
+
+class Longest(TorchDispatchMode):
+    """The most terms that one sum of a product has."""
+
+    def __init__(self):
+        super().__init__()
+        self.terms = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function.overloadpacket in (torch.ops.aten.mm, torch.ops.aten.bmm):
+            self.terms = max(self.terms, args[0].shape[-1])
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("name", ["mutual_knn", "cka", "unbiased_cka", "rsa"])
+def test_a_permutation_is_as_few_operations_for_many_items_as_for_few(name, gpu):
+    """And its products are short ones beside each other: a long one would leave most of a GPU without work."""
+    counts, choice = [], MetricChoice.of(name)
+    for n in (150, 700):
+        a, b = (
+            [layer.to(gpu) for layer in map(torch.tensor, side)] for side in stacks(n, 6, 8, layers=(3, 2), seed=58)
+        )
+        pairing = choice.metric.pair(*(Views(prepare_all(side, Preprocessing())) for side in (a, b)), choice.values)
+        order = torch.randperm(n).to(gpu)
+        pairing.permuted(order)  # what is made once
+        with Counted() as counted, Longest() as longest:
+            pairing.permuted(order)
+        counts.append(counted.count)
+        assert longest.terms <= 1 << 11
+    assert counts[0] == pytest.approx(counts[1], abs=2)  # a remainder may be there or not
+    assert counts[1] <= 40
