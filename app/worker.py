@@ -76,6 +76,7 @@ class Worker:
                 lambda: self._supervisor.release_strays(recovery, settings.max_losses),
             ),
             Chore("forget workers", 3600, lambda: self._roster.forget(_KEEP_WORKERS)),
+            Chore("drop spent entries", 3600, recovery.drop_spent),
             Chore("prune the queue", 60, lambda: self._ledger.engine.prune(_KEEP_ENTRIES)),
             *chores(self._ledger),
         ]

@@ -133,6 +133,17 @@ class Engine:
         with self.database.read() as connection:
             return list(connection.execute(sa.select(self._entries.c.workflow_uuid).where(_BROKEN)).scalars())
 
+    @property
+    def entry(self) -> sa.ColumnElement[str]:
+        """An entry's name: its job's id, and which of its entries it is."""
+        return self._entries.c.workflow_uuid
+
+    def waiting(self, where: sa.ColumnElement[bool]) -> list[str]:
+        """Returns the entries that nobody has taken yet, and that are as `where` says."""
+        asked = sa.select(self.entry).where(self._entries.c.status == "ENQUEUED", where)
+        with self.database.read() as connection:
+            return list(connection.execute(asked).scalars())
+
     def drop(self, entries: Sequence[str]) -> None:
         """Takes entries out of the queue, and out of the count of what runs; those that are done are left alone."""
         if entries:

@@ -12,6 +12,7 @@ import structlog
 from app.jobs.ledger import Ledger
 from app.jobs.parts import Parts
 from app.jobs.rows import QUEUED, Rows
+from app.storage import new_id
 from app.storage.database import is_outage
 from app.storage.tables import jobs, workers
 
@@ -20,6 +21,7 @@ _LOG = structlog.get_logger("accord.jobs")
 _RUNNING = jobs.c.state == "running"
 _ALL_SECONDS = 600.0  # between two looks at every queued job
 _AT_ONCE = 500  # jobs that one statement names
+_ID = len(new_id("comparison"))  # as long as any other
 
 
 class Recovery:
@@ -115,6 +117,16 @@ class Recovery:
             for first in range(0, len(ids), _AT_ONCE):
                 found += self._ids(jobs.c.id.in_(ids[first : first + _AT_ONCE]), *lost)
         return sum(self._dispatch_anew(job_id, lost) for job_id in found)
+
+    def drop_spent(self) -> int:
+        """Takes entries out of the queue whose job is not queued any more; returns how many.
+
+        Whoever takes one finds nothing to do; but a queue that no worker takes from would keep it for ever.
+        """
+        job = sa.func.substr(self._engine.entry, 1, _ID)  # which every entry's name begins with
+        spent = self._engine.waiting(~sa.exists().where(jobs.c.id == job, jobs.c.state == "queued"))
+        self._engine.drop(spent)
+        return len(spent)
 
     def _ids(self, *where: Any) -> list[str]:
         with self._database.read() as connection:

@@ -4,8 +4,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from app.schedules.retention import forget
-from app.storage.tables import schedule_runs
+from app.schedules.retention import close, forget
+from app.storage.tables import jobs, schedule_runs
 from tests.schedules.conftest import Desk
 
 DAY = 24 * 3600.0
@@ -35,3 +35,21 @@ def test_old_runs_go_but_for_the_last_success(desk: Desk) -> None:
     enter(6, 0, "succeeded")
     assert forget(desk.service.database, 365 * DAY) == 1
     assert forget(desk.service.database, 365 * DAY) == 0
+
+
+def test_a_run_whose_job_ended_unheard_is_closed_and_the_schedule_goes_on(desk: Desk) -> None:
+    schedule, other = desk.make(overlap="skip")["id"], desk.make(name="other", overlap="skip")["id"]
+    client, database = desk.service.client, desk.service.database
+    for one in (schedule, other):
+        assert client.post(f"/v1/schedules/{one}/run").status_code == 202
+    assert client.post(f"/v1/schedules/{schedule}/run").status_code == 409
+    assert close(database) == 0
+    (run,) = client.get(f"/v1/schedules/{schedule}/runs").json()["items"]
+    with database.write() as connection:
+        connection.execute(jobs.update().where(jobs.c.id == run["job"]).values(state="failed"))
+    assert close(database) == 1
+    assert close(database) == 0
+    (run,) = client.get(f"/v1/schedules/{schedule}/runs").json()["items"]
+    assert (run["outcome"], "see the job" in run["detail"]) == ("failed", True)
+    assert client.post(f"/v1/schedules/{schedule}/run").status_code == 202
+    assert client.post(f"/v1/schedules/{other}/run").status_code == 409
