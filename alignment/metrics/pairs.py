@@ -60,9 +60,8 @@ def at_once(left: Float[Tensor, "a p"], right: Float[Tensor, "p b"]) -> Float[Te
     left, right = left.to(wide), right.to(wide)
     count = right.shape[0] // _SHORT
     whole = count * _SHORT
-    pieces = torch.bmm(
-        left[:, :whole].unflatten(1, (count, _SHORT)).transpose(0, 1), right[:whole].unflatten(0, (count, _SHORT))
-    )
+    short = left[:, :whole].view(len(left), count, _SHORT).transpose(0, 1)
+    pieces = torch.bmm(short, right[:whole].view(count, _SHORT, right.shape[1]))
     total = pieces.sum(dim=0, dtype=torch.float64)
     return total + (left[:, whole:] @ right[whole:]).double() if whole < len(right) else total
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -89,9 +90,9 @@ def rounding(features: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
 
 def _coarsest(device: torch.device) -> float:
     """Returns the spacing of the numbers that float32 products of this process may be formed of."""
-    if device.type == "cpu":
-        return 0.0 if torch.backends.mkldnn.matmul.fp32_precision in _EXACT else 2.0**-7
-    return 0.0 if torch.backends.cuda.matmul.fp32_precision in _EXACT else 2.0**-10
+    backends: Any = torch.backends  # whose attributes are made as it is loaded
+    own, spacing = (backends.mkldnn, 2.0**-7) if device.type == "cpu" else (backends.cuda, 2.0**-10)
+    return 0.0 if own.matmul.fp32_precision in _EXACT else spacing
 
 
 def products_of(features: Float[Tensor, "n d"], budget: int) -> Iterator[tuple[slice, Float[Tensor, "r n"]]]:
