@@ -10,13 +10,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib import metadata
 from types import FrameType
+from typing import Any
 
 import structlog
 import uvicorn
 from fastapi import FastAPI
 
 from alignment.errors import RequestError, WorkError
-from app.api import errors, system
+from app.api import errors, examples, system
 from app.api.figures import Requests
 from app.api.middleware import install
 from app.api.state import State
@@ -50,6 +51,14 @@ against chance. Errors are RFC 9457 problem documents; lists are paged by cursor
 be sent again."""
 
 
+class _Api(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """Returns the OpenAPI document, made once, with an example of every field."""
+        if self.openapi_schema is None:
+            examples.fill(super().openapi())
+        return super().openapi()
+
+
 def create_app(settings: Settings, database: Database, executor: Executor | None = None) -> FastAPI:
     """Returns the application over a migrated database.
 
@@ -71,7 +80,7 @@ def create_app(settings: Settings, database: Database, executor: Executor | None
         reader.close()
         state.ledger.engine.close()
 
-    app = FastAPI(
+    app = _Api(
         title="Accord",
         version=metadata.version("accord"),
         description=_DESCRIPTION,

@@ -64,7 +64,7 @@ class Event(BaseModel):
     """What an event says; one that has ended says `succeeded`, `failed` or `cancelled`, and is the last."""
 
     id: str = Field(description="the job", examples=["cmp_01jdfq5n0v8m3k7r2x9yzw4abc"])
-    status: Status = Field(description="where it is", examples=["running"])
+    status: Status = Field(description="where it is", examples=["succeeded"])
     created_at: datetime = Field(description="when it was asked for", examples=["2026-11-24T15:28:53.120000Z"])
     started_at: datetime | None = Field(
         description="when work on it first began; null before", examples=["2026-11-24T15:28:53.480000Z"]
@@ -73,8 +73,14 @@ class Event(BaseModel):
         description="when it ended; null before", examples=["2026-11-24T15:29:20.070000Z"]
     )
     attempts: int = Field(description="how often it was tried for its own sake", examples=[1])
-    progress: Progress | None = Field(description="how far it is; null before it says so")
-    error: JobError | None = Field(description="why it failed; null if it did not")
+    progress: Progress | None = Field(
+        description="how far it is; null before it says so",
+        examples=[{"stage": "store", "done": 0, "total": 1, "eta_seconds": None}],
+    )
+    error: JobError | None = Field(
+        description="why it failed; null if it did not",
+        examples=[None, {"stage": "extract_b", "model": "model_b", "detail": "the hub has no model 'org/nam'; …"}],
+    )
 
 
 def status_of(row: RowMapping) -> str:

@@ -131,9 +131,9 @@ class Probe(BaseModel):
         examples=["paired"],
     )
     views: list[Literal["x", "a", "b"]] | None = Field(
-        description="of vectors, which views it holds: `x` for every model, or `a` and `b`, one a side of a comparison: "
-        "no study can be on those; null of other items, and of a set that was registered before this was kept",
-        examples=[["a", "b"]],
+        description="of vectors, which views it holds: `x` for every model, or `a` and `b`, one a side of a comparison "
+        "(on those no study can be); null of other items, and of a set that was registered before this was kept",
+        examples=[None, ["a", "b"]],
     )
     samples: int = Field(description="how many items it has", examples=[1183])
     sha256: str = Field(

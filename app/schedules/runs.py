@@ -56,7 +56,7 @@ class RunView(BaseModel):
         "it was left out, `refused` if what it asks for cannot be met any more",
         examples=["succeeded"],
     )
-    detail: str | None = Field(description="why, unless it succeeded", examples=["the run before had not ended"])
+    detail: str | None = Field(description="why, unless it succeeded", examples=[None, "the run before had not ended"])
     job: str | None = Field(
         description="the comparison or study; null if there is none", examples=["cmp_01jdfq5n0v8m3k7r2x9yzw4abc"]
     )

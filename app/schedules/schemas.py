@@ -163,7 +163,7 @@ class ScheduleView(BaseModel):
     )
     study: dict[str, Any] | None = Field(
         description="what is studied, every default filled in; null if it is a comparison",
-        examples=[{"models": ["builtin:minilm-l6", "builtin:minilm-l3"], "probe": "builtin:language-reference"}],
+        examples=[None, {"models": ["builtin:minilm-l6", "builtin:minilm-l3"], "probe": "builtin:language-reference"}],
     )
     alert: Annotated[Alert | None, _ALERT]
     alerting: bool = Field(description="whether the last score was on the wrong side", examples=[False])

@@ -120,6 +120,7 @@ class NewStudy(Request):
 class StudyItem(Event):
     """A study without its result."""
 
+    id: str = Field(description="the study", examples=["std_01jdfq5n0v8m3k7r2x9yzw4abc"])
     request: NewStudy = Field(
         description="what was asked for, every default filled in",
         examples=[{"models": ["minilm", "efficientnet"], "probe": "captions"}],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 Grid = list[list[float | None]]
 _GRID = [[[0.99999, 0.99998], [0.99999, 0.99999]]]
@@ -23,15 +23,17 @@ class AlignmentPoint(BaseModel):
     step: int = Field(description="steps taken by each network", examples=[0])
     min: float | None = Field(description="the lowest alignment of two hidden layers", examples=[0.2])
     mean: float | None = Field(description="the mean over all pairs of them", examples=[0.3])
-    calibrated: float | None = Field(description="the mean of the calibrated ones; null for `nka`", examples=[0.1])
+    calibrated: float | None = Field(
+        description="the mean of the calibrated ones; null for `nka`", examples=[None, 0.1]
+    )
     grid: Grid | None = Field(None, description="each pair's, A's hidden layers the rows", examples=_GRID)
-    calibrated_grid: Grid | None = Field(None, description="the calibrated ones; null for `nka`", examples=_GRID)
+    calibrated_grid: Grid | None = Field(
+        None, description="the calibrated ones; null for `nka`", examples=[None, *_GRID]
+    )
 
 
 class PairAlignment(BaseModel):
-    """How alike the hidden layers of both are; further measures, by name, stand beside it."""
-
-    model_config = ConfigDict(extra="allow")
+    """How alike the hidden layers of both are; measures of some recipes alone stand beside it, absent from others."""
 
     measure: Literal["nka", "cka"] = Field(
         description="`nka`: the normalised kernel inner product that the theorem speaks of; `cka`: linear CKA",
@@ -44,9 +46,32 @@ class PairAlignment(BaseModel):
     grid: Grid = Field(description="each pair's; null where it has no meaning", examples=_GRID)
     calibrated: Grid | None = Field(
         description="0 at what 95% of shuffled items stay at or below, 1 at the upper bound; null for `nka`",
-        examples=_GRID,
+        examples=[None, *_GRID],
     )
     outputs: float | None = Field(description="linear CKA of the outputs themselves", examples=[0.98])
+    outputs_calibrated: float | None = Field(
+        None, description="the same, 0 at chance; of `transformer` alone", examples=[None, 0.9]
+    )
+    cka_min: float | None = Field(
+        None,
+        description="the lowest linear CKA of a hidden layer of A with one of B; of `linear` alone",
+        examples=[0.99],
+    )
+    cka_matched_depth: float | None = Field(
+        None,
+        description="the mean calibrated CKA of layers of the same depth; of `mlp` and `transformer`",
+        examples=[None, 0.5],
+    )
+    mutual_knn: Grid | None = Field(
+        None,
+        description="mutual nearest neighbours of each pair; of `mlp` and `transformer`",
+        examples=[None, [[0.3, 0.2]]],
+    )
+    mutual_knn_matched_depth: float | None = Field(
+        None,
+        description="the mean calibrated one of layers of the same depth; of `mlp` and `transformer`",
+        examples=[None, 0.2],
+    )
     history: list[AlignmentPoint] = Field(description="from the first step to the last")
 
 
@@ -57,7 +82,7 @@ class BalancePoint(BaseModel):
     neuron: float | None = Field(description="of units", examples=[0.5])
     layer: float | None = Field(description="of layers", examples=[0.4])
     matrix: float | None = Field(description="of matrices", examples=[0.3])
-    attention: float | None = Field(description="of attention's matrices", examples=[0.3])
+    attention: float | None = Field(description="of attention's matrices", examples=[None, 0.3])
 
 
 class PairBalance(BaseModel):
@@ -66,7 +91,7 @@ class PairBalance(BaseModel):
     neuron: float | None = Field(description="of units", examples=[0.01])
     layer: float | None = Field(description="of layers", examples=[0.002])
     matrix: float | None = Field(description="of matrices", examples=[0.0003])
-    attention: float | None = Field(description="of attention's matrices", examples=[0.002])
+    attention: float | None = Field(description="of attention's matrices", examples=[None, 0.002])
     history: list[BalancePoint] = Field(description="from the first step to the last")
 
 
@@ -129,7 +154,7 @@ class TrainingFound(BaseModel):
     models: ModelPair = Field(description="both models, as they are registered")
     probe: str | None = Field(
         description="the built-in probe set to compare them on; null if `GET /v1/trainings/{id}/probe` has one",
-        examples=["builtin:emoji"],
+        examples=[None, "builtin:emoji"],
     )
     alignment: PairAlignment = Field(description="how alike they are")
     balance: PairBalance = Field(description="how far from gradient balance")

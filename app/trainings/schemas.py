@@ -67,6 +67,7 @@ class NewTraining(Part):
 class TrainingItem(Event):
     """A training without its result."""
 
+    id: str = Field(description="the training", examples=["trn_01jdfq5n0v8m3k7r2x9yzw4abc"])
     request: NewTraining = Field(
         description="what was asked for, every default filled in",
         examples=[{"recipe": "linear", "data": "builtin:factorial"}],

@@ -16,6 +16,7 @@ FILE: dict[str, Any] = {
     "format": "binary",
     "contentMediaType": "application/octet-stream",
     "description": f"the file; its name must end in {', '.join(SUFFIXES)}",
+    "examples": ["id,text\n1,a red fox\n2,a grey wolf\n"],
 }
 FORM: dict[str, Any] = {
     "requestBody": {

@@ -43,10 +43,10 @@ class DeliveryView(BaseModel):
     )
     attempts: int = Field(description="how often it was tried", examples=[1])
     next_at: datetime | None = Field(
-        description="when it is tried next; null if it is not", examples=["2026-11-24T03:00:10Z"]
+        description="when it is tried next; null if it is not", examples=[None, "2026-11-24T03:00:10Z"]
     )
     last_error: str | None = Field(
-        description="why the last attempt failed; null if it did not", examples=["it answered 503"]
+        description="why the last attempt failed; null if it did not", examples=[None, "it answered 503"]
     )
     created_at: datetime = Field(description="when it happened", examples=["2026-11-24T03:00:00Z"])
     delivered_at: datetime | None = Field(

@@ -16,6 +16,7 @@ from app.jobs import Context
 from app.jobs.retention import forget
 from app.storage.tables import jobs, models
 from app.trainings.figures import FOLDER
+from app.trainings.results import PairAlignment
 from app.trainings.retention import clear
 from app.trainings.work import finite, train_pair
 from app.worker import for_work
@@ -304,6 +305,13 @@ def test_the_items_to_compare_on_are_no_more_than_tell_something(monkeypatch: py
     assert {name: len(arrays[name]) for name in arrays.files} == {"a": 7, "b": 7}
 
 
+@pytest.mark.parametrize("recipe", ["linear", "mlp"])
+def test_all_that_is_said_of_the_alignment_is_in_the_document(gym: Gym, recipe: str) -> None:
+    alignment = gym.train(recipe=recipe, steps=1)["result"]["alignment"]
+    assert set(alignment) <= set(PairAlignment.model_fields)
+    assert PairAlignment.model_validate(alignment).measure == {"linear": "nka", "mlp": "cka"}[recipe]
+
+
 @pytest.mark.parametrize("task", ["category", "masked"])
 def test_towers_of_two_modalities_are_registered_and_compared_on_a_built_in_set(gym: Gym, task: str) -> None:
     found = gym.train(recipe="transformer", steps=1, task=task)
@@ -314,6 +322,7 @@ def test_towers_of_two_modalities_are_registered_and_compared_on_a_built_in_set(
     assert (a["modality"], b["modality"]) == ("image", "text")
     assert [layer["name"] for layer in a["layers"]] == found["result"]["alignment"]["layers_a"]
     assert found["result"]["probe"] == "builtin:emoji"
+    assert set(found["result"]["alignment"]) <= set(PairAlignment.model_fields)
     answer = gym.service.client.get(f"{PATH}/{found['id']}/probe")
     assert (answer.status_code, "'builtin:emoji'" in answer.json()["detail"]) == (404, True)
     body = {"model_a": a["id"], "model_b": b["id"], "probe": "builtin:emoji", "metrics": ["cka"], "samples": 40}
