@@ -30,6 +30,9 @@ def register(new: NewModel, state: AppState, principal: Runner, once: DoOnce) ->
 
     A built-in model can be named in a comparison as `builtin:NAME` without being registered.
     """
+    again = once.again(principal.team)
+    if again is not None:  # whatever became of its source meanwhile
+        return again
     known = know(state, principal, new)
 
     def step(connection: Connection) -> Answer:

@@ -44,6 +44,9 @@ async def from_source(state: State, principal: Principal, once: Once, reader: Re
     source = new.source
     if new.shared:
         require_admin(principal, "sharing a probe set with every team")
+    again = await run_in_threadpool(once.again, principal.team)
+    if again is not None:  # whatever became of its source meanwhile
+        return again
     if isinstance(source, HuggingFaceProbe):
         reference = str(_dataset(source))
         facts = await _at("/source", reader.look(principal.team, reference, reference, source.columns.named()))
@@ -80,6 +83,10 @@ async def from_form(state: State, principal: Principal, once: Once, reader: Read
     new = _new(form.fields, draft.id)
     if new.shared:
         require_admin(principal, "sharing a probe set with every team")
+    content = json.dumps([draft.filename, draft.sha256, *sorted(form.fields.items())])
+    again = await run_in_threadpool(once.again, principal.team, content)
+    if again is not None:  # it is not read again
+        return again
     columns = new.source.columns.named() if isinstance(new.source, UploadedProbe) else {}
     facts = await _at("/file", reader.look(principal.team, str(draft.path), draft.filename, columns))
 
@@ -87,7 +94,6 @@ async def from_form(state: State, principal: Principal, once: Once, reader: Read
         uploads.enter(state, connection, principal, draft)
         return _answer(Probe.of(register(state, connection, principal, new, facts)))
 
-    content = json.dumps([draft.filename, draft.sha256, *sorted(form.fields.items())])
     return await run_in_threadpool(once.answer, principal.team, step, content)
 
 

@@ -46,6 +46,9 @@ def create(state: AppState, principal: Runner, once: DoOnce, body: NewSchedule) 
 
     It belongs to the team: it goes on when the key that made it is revoked. The audit says which key that was.
     """
+    again = once.again(principal.team)
+    if again is not None:  # whatever became of what it names meanwhile
+        return again
     service.check(state, principal, body)
 
     def step(connection: Connection) -> Answer:

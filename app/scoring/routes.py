@@ -156,6 +156,9 @@ def ask(
     What is waited for, a name server and a built-in probe set, is waited for before there is a transaction.
     """
     if body.webhook_url is not None:
+        again = once.again(principal.team)
+        if again is not None:  # whatever a name server says by now
+            return again
         check_url(state.settings, body.webhook_url, "/webhook_url")
     prepare(state, body.probe)
     return queue(state, principal, once, path, lambda connection: create(state, connection, principal, body))
