@@ -6,6 +6,7 @@ import gc
 import ipaddress
 import signal
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib import metadata
@@ -52,11 +53,16 @@ be sent again."""
 
 
 class _Api(FastAPI):
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self._making = threading.Lock()
+
     def openapi(self) -> dict[str, Any]:
         """Returns the OpenAPI document, made once, with an example of every field."""
-        if self.openapi_schema is None:
-            examples.fill(super().openapi())
-        return super().openapi()
+        with self._making:
+            if self.openapi_schema is None:
+                examples.fill(super().openapi())
+            return super().openapi()
 
 
 def create_app(settings: Settings, database: Database, executor: Executor | None = None) -> FastAPI:
@@ -86,6 +92,7 @@ def create_app(settings: Settings, database: Database, executor: Executor | None
         description=_DESCRIPTION,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=life,
+        openapi_url=None,  # `web.docs` serves it in a thread: while it is made, half a second, the loop goes on
         docs_url=None,  # `web.docs` serves it: FastAPI's own page loads its script from elsewhere
         redoc_url=None,
         responses=errors.RESPONSES,
@@ -112,6 +119,7 @@ def create_app(settings: Settings, database: Database, executor: Executor | None
         webhooks.router,
         page.router,
         docs.router,
+        docs.described,
     ):
         app.include_router(router)
     return app

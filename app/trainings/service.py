@@ -47,10 +47,12 @@ class Plan:
     Attributes:
         request: with every default filled in, as the recipe gets it.
         probe: the row of the probe set that it learns from, if it is one.
+        keeps: bytes that it may come to keep, about.
     """
 
     request: TrainingRequest
     probe: RowMapping | None
+    keeps: int
 
 
 def find_data(state: State, principal: Principal, body: NewTraining) -> RowMapping | None:
@@ -144,7 +146,9 @@ async def plan(reader: Reader, principal: Principal, body: NewTraining, probe: R
             raise invalid("/data", str(error)) from error
     if "message" in found:
         raise invalid(f"/{found['field']}", found["message"])
-    return Plan(TrainingRequest(**found["request"]), probe)
+    # A file is looked into here, before there is a transaction.
+    data = 0 if probe is None else await run_in_threadpool(_unpacked, Path(probe["reference"]))
+    return Plan(TrainingRequest(**found["request"]), probe, _MODELS_BYTES + data)
 
 
 def create(state: State, connection: Connection, principal: Principal, body: NewTraining, plan: Plan) -> RowMapping:
@@ -156,10 +160,9 @@ def create(state: State, connection: Connection, principal: Principal, body: New
     """
     if plan.probe is not None:
         find_probe(state, connection, principal, plan.probe["id"], "/data")
-    keeps = _MODELS_BYTES + (0 if plan.probe is None else _unpacked(Path(plan.probe["reference"])))
     request = shown(body, plan)
     found = check_room(state, connection, principal.team)
-    require_room(state, connection, principal, keeps)
+    require_room(state, connection, principal, plan.keeps)
     row = state.ledger.submit(
         connection,
         NewJob(
@@ -172,7 +175,7 @@ def create(state: State, connection: Connection, principal: Principal, body: New
                 "probe": None if plan.probe is None else choices.items(plan.probe),
                 "place": uuid.uuid4().hex,
                 "key": principal.key,
-                "keeps": keeps,
+                "keeps": plan.keeps,
                 "request": request,
             },
             priority=body.priority,

@@ -6,10 +6,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
-from fastapi import APIRouter
-from fastapi.responses import FileResponse, HTMLResponse, Response
+from fastapi import APIRouter, Request
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 
 router = APIRouter(prefix="/docs", include_in_schema=False)
+described = APIRouter(include_in_schema=False)
 # Swagger UI, as fastapi-offline packs it.
 _FILES = Path(str(resources.files("fastapi_offline"))) / "static"
 _TYPES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
@@ -31,6 +32,12 @@ _START = """SwaggerUIBundle({
   presets: [SwaggerUIBundle.presets.apis], layout: "BaseLayout", validatorUrl: null
 });
 """
+
+
+@described.get("/openapi.json")
+def document(request: Request) -> JSONResponse:
+    """The OpenAPI document, which the first request for it makes."""
+    return JSONResponse(request.app.openapi())
 
 
 @router.get("")

@@ -1,5 +1,6 @@
 """Health, readiness, figures, errors and headers of the running application."""
 
+import asyncio
 import re
 import threading
 
@@ -106,3 +107,13 @@ def test_what_is_compressed_already_is_not_again(service: Service) -> None:
 
     answer = service.client.get("/packed", headers={"Accept-Encoding": "gzip"})
     assert "content-encoding" not in answer.headers
+
+
+def test_the_document_is_made_beside_the_event_loop(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    def made() -> dict[str, bool]:
+        with pytest.raises(RuntimeError, match="no running event loop"):
+            asyncio.get_running_loop()
+        return {"made": True}
+
+    monkeypatch.setattr(service.app, "openapi", made)
+    assert service.client.get("/openapi.json").json() == {"made": True}
