@@ -96,9 +96,7 @@ class Pretend(TorchDispatchMode):
         asked = kwargs.get("device")
         there = bool(ours) if asked is None or packet in _LIKE else torch.device(asked).type == "cuda"
         # what torch's own code makes beside a tensor of ours it makes where it believes that one to be
-        there = there or (
-            not tensors and asked is not None and (self.within or torch._C._current_graph_task_id() != -1)
-        )
+        there = there or bool(self.within and asked is not None)
         if not ours and not there:
             return function(*args, **kwargs)
         if torch._C._dispatch_has_kernel_for_dispatch_key(function.name(), _IMPLICIT):  # inference mode leaves it whole
@@ -159,9 +157,12 @@ class _Moves(TorchFunctionMode):
             return _to(torch.Tensor.to, args[0], THERE)
         if function is torch.Tensor.cpu:
             return _to(torch.Tensor.to, args[0], HERE)
+        if function == torch.Tensor.device.__get__:
+            return _innermost(args[0]).device
         if function is torch.Tensor.tolist:
             return _to(torch.Tensor.to, args[0], HERE).tolist()
-        ours = any(isinstance(leaf, There) for leaf in tree_leaves((args, kwargs)))
+        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+        ours = any(isinstance(_innermost(tensor), There) for tensor in tensors)
         if ours and function is torch.quantile:  # makes a tensor of its level where no one sees it
             return There(function(args[0].held, *args[1:], **kwargs))
         self.pretend.within += ours
@@ -182,6 +183,13 @@ def _to(function, tensor, *args, **kwargs):
     if device.type == tensor.device.type:
         return function(tensor, dtype, copy=bool(kwargs.get("copy")))
     return aten._to_copy(tensor, dtype=dtype, device=THERE if device.type == "cuda" else HERE)
+
+
+def _innermost(tensor):
+    """Returns what torch.func has wrapped."""
+    while torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+        tensor = torch._C._functorch.get_unwrapped(tensor)
+    return tensor
 
 
 def _names_gpu(device):

@@ -3,6 +3,7 @@
     .venv/bin/python -m tests.benchmarks.entropic                          # seeds 0 to 4 and 7: about eight minutes
     .venv/bin/python -m tests.benchmarks.entropic --descent --seeds 10 11  # real stochastic descent alone
     .venv/bin/python -m tests.benchmarks.entropic --cost                   # time and memory against a plain step
+    .venv/bin/python -m tests.benchmarks.entropic --cost --device cuda     # a GPU's
     .venv/bin/python -m tests.benchmarks.entropic --picture alignment.svg  # alignment over time, plain and entropic
 
 The worst and the best over seeds, with the bar beside them, then each seed's.
@@ -140,14 +141,15 @@ def show(seeds: Sequence[int], rows: Callable[[Sequence[int]], list[Row]] = rows
     return held
 
 
-def cost(repeats: int = 15) -> None:
+def cost(device: str, *, small: bool = False) -> None:
     """Prints time and peak memory against a plain step (forward, backward) on the same rows."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    repeats, width, rows, length = (1, 16, 8, 6) if small else (15, 512, 128, 32)
     random = torch.Generator().manual_seed(0)
-    mlp = nn.Sequential(*[m for _ in range(4) for m in (nn.Linear(512, 512), nn.ReLU())], nn.Linear(512, 10)).to(device)
-    transformer = Transformer(vocabulary=500, width=128, length=32).to(device)
-    x = torch.randn(128, 512, generator=random).to(device)
-    ids = torch.randint(0, 500, (32, 32), generator=random).to(device)
+    hidden = [m for _ in range(4) for m in (nn.Linear(width, width), nn.ReLU())]
+    mlp = nn.Sequential(*hidden, nn.Linear(width, 10)).to(device)
+    transformer = Transformer(vocabulary=500, width=width // 4, length=length).to(device)
+    x = torch.randn(rows, width, generator=random).to(device)
+    ids = torch.randint(0, 500, (rows // 4, length), generator=random).to(device)
     y, z = (torch.randint(0, 10, (len(v),), generator=random).to(device) for v in (x, ids))
     estimators: dict[str, Estimator] = {
         "finite difference": FiniteDifference(),
@@ -158,8 +160,8 @@ def cost(repeats: int = 15) -> None:
     for head in ("network", "what", "time", "memory"):
         table.add_column(head)
     for name, problem in (
-        ("MLP, 4 x 512, 128 rows", Problem(mlp, cross_entropy, x, y)),
-        ("transformer, 32 rows of 32", Problem(transformer, cross_entropy, ids, z)),
+        (f"MLP, 4 x {width}, {rows} rows", Problem(mlp, cross_entropy, x, y)),
+        (f"transformer, {len(ids)} rows of {length}", Problem(transformer, cross_entropy, ids, z)),
     ):
 
         def plain(problem: Problem = problem) -> None:
@@ -234,13 +236,18 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
     parser.add_argument("--descent", action="store_true")
     parser.add_argument("--cost", action="store_true")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="of --cost; a GPU where there is one")
+    parser.add_argument("--small", action="store_true", help="of --cost: a moment's work, to see that all of it runs")
     parser.add_argument("--picture", type=Path)
     asked = parser.parse_args()
+    there = torch.cuda.is_available()
+    if asked.device == "cuda" and not there:
+        parser.error("there is no CUDA device here; --device cpu prints the CPU's")
     torch.set_num_threads(1)
     if asked.picture is not None:
         picture(asked.picture, asked.seeds)
     elif asked.cost:
-        cost()
+        cost(asked.device or ("cuda" if there else "cpu"), small=asked.small)
     elif not show(asked.seeds, descent_alone if asked.descent else rows):
         raise SystemExit(1)
 
