@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-LOOKS = 1200  # a minute: how long a busy machine may take for anything
+LOOKS = 3600  # three minutes: how long a busy machine may take for anything
 
 
 def eventually(happened: Callable[[], object], looks: int = LOOKS, pause: float = 0.05) -> None:

@@ -76,7 +76,7 @@ def test_its_requests_do_what_they_say_line_by_line(tmp_path, monkeypatch):
         script = shell.replace(ADDRESS, service.url).replace("curl ", "curl --fail-with-body ")
         # No name is looked up where there is no network; the rest of the schedule is as it is.
         script = script.replace("https://example.org/hook", "https://93.184.215.14/hook")
-        ran = subprocess.run(["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, timeout=280)
+        ran = subprocess.run(["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, timeout=600)
         assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr
         assert ran.stdout.count("event: succeeded") == 2  # a comparison's, and a training's
         assert (tmp_path / "heatmap.png").read_bytes().startswith(b"\x89PNG")
@@ -86,7 +86,7 @@ def test_its_requests_do_what_they_say_line_by_line(tmp_path, monkeypatch):
         key = subprocess.run(made, env={**os.environ, "ACCORD_DATA_DIR": str(tmp_path)}, capture_output=True, text=True)
         command = [sys.executable, "-c", client.replace(ADDRESS, service.url)]
         with_key = {**os.environ, "ACCORD_KEY": key.stdout.strip()}
-        ran = subprocess.run(command, env=with_key, capture_output=True, text=True, timeout=120)
+        ran = subprocess.run(command, env=with_key, capture_output=True, text=True, timeout=240)
         assert ran.returncode == 0, ran.stderr
     assert "<svg" in (tmp_path / "heatmap.svg").read_text()
 

@@ -21,6 +21,7 @@ def ask(folder: Path, database: str, examples: int) -> subprocess.CompletedProce
     hub.dataset("org/captions").push({"data/test-00000-of-00001.jsonl": b'{"caption": "a cat"}\n'})
     settings = {
         "ACCORD_DATABASE_URL": database,
+        "ACCORD_DEVICES": "cpu",
         "ACCORD_RATE_LIMIT": "1000000/minute",
         "ACCORD_BOOTSTRAP_KEY_FILE": str(folder / "key"),
         "ACCORD_HUB_ENDPOINT": hub.url,

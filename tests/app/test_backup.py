@@ -4,6 +4,7 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,11 @@ from tests.databases import SERVER, fresh_url
 from tests.small import register
 
 JOBS = 4
+
+
+def started(folder: Path, url: str) -> AbstractContextManager[LocalService]:
+    # To look for a GPU takes a process of its own.
+    return LocalService.start(folder, {"ACCORD_DATABASE_URL": url, "ACCORD_DEVICES": "cpu"})
 
 
 def back_up(url: str, copy: Path) -> None:
@@ -62,7 +68,7 @@ def test_what_is_put_back_goes_on(database_url: str, tmp_path: Path) -> None:
     data.mkdir()
     kept.mkdir()
     body = {"model_a": "a", "model_b": "b", "probe": "items", "calibration": {"permutations": 19, "resamples": 0}}
-    with LocalService.start(data, {"ACCORD_DATABASE_URL": database_url}) as service, Client(service.url) as client:
+    with started(data, database_url) as service, Client(service.url) as client:
         register(client, tmp_path, "ab", "items")
         before = ended(client, client.post("/v1/comparisons", body)["id"])
         others = [client.post("/v1/comparisons", {**body, "seed": seed})["id"] for seed in range(1, JOBS)]
@@ -73,7 +79,7 @@ def test_what_is_put_back_goes_on(database_url: str, tmp_path: Path) -> None:
     with fresh_url(data) as url:
         restore(kept / "copy", url)
         shutil.copytree(kept / "uploads", data / "uploads")
-        with LocalService.start(data, {"ACCORD_DATABASE_URL": url}) as service, Client(service.url) as client:
+        with started(data, url) as service, Client(service.url) as client:
             assert client.get(f"/v1/comparisons/{before['id']}") == before
             states = [ended(client, job)["status"] for job in others]
             assert states == ["succeeded"] * (JOBS - 1)

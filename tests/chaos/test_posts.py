@@ -41,7 +41,7 @@ class Api:
         return subprocess.Popen([sys.executable, "-m", "app.cli", *command], env=self._settings, **streams)
 
     def wait(self) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         with httpx.Client() as client:
             while time.monotonic() < deadline:
                 try:
