@@ -65,8 +65,8 @@ TRIED = (
     Arm(0.0, 0.1, 0.03),
 )
 CHOSEN: Mapping[TaskName, tuple[Arm, ...]] = {
-    "category": (Arm(0.5), Arm(2.0), Arm(0.0, 0.03), Arm(0.5, 0.03)),
-    "masked": (Arm(0.5), Arm(2.0), Arm(0.0, 0.03), Arm(0.5, 0.03)),
+    "category": (Arm(0.5), Arm(0.0, 0.03)),
+    "masked": (Arm(0.5), Arm(0.0, 0.03)),
 }
 
 
