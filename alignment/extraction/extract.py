@@ -74,7 +74,9 @@ def extract(
         try:
             with torch.inference_mode(), _exact():
                 outputs = encoder.encode([_opened(items[i]) for i in batch], pooling)
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not _lacks_memory(error):
+                raise
             if size == 1:
                 raise WorkError(
                     f"{encoder.reference}: one item alone does not fit the memory of {encoder.device}"
@@ -118,6 +120,11 @@ def from_file(path: str, probe: ProbeSet | Draw, whole: int) -> Activations:
             "give it one row an item, or an array 'ids'"
         )
     return replace(read if probe.rows is None else read.take(probe.rows), ids=probe.ids)
+
+
+def _lacks_memory(error: RuntimeError) -> bool:
+    """Whether a device had too little memory; cuBLAS and cuDNN take theirs past torch, and say so in words alone."""
+    return isinstance(error, torch.OutOfMemoryError) or "ALLOC_FAILED" in str(error)
 
 
 @contextmanager

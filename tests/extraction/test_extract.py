@@ -172,3 +172,24 @@ def test_convolutions_are_formed_in_float32_and_afterwards_as_before() -> None:
     extract(asking, probe(["one", "two"]))
     assert asking.seen == [("ieee", True)]
     assert (cudnn.conv.fp32_precision, cudnn.deterministic) == before
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CrampedEncoder(FakeEncoder):
+    """A fake whose libraries find no memory of their own for more than two items."""
+
+    said: str = "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
+
+    def encode(self, items: Sequence[Any], pooling: Any) -> list[Tensor]:
+        if len(items) > 2:
+            raise RuntimeError(self.said)
+        return super().encode(items, pooling)
+
+
+def test_a_batch_that_a_library_finds_no_memory_for_is_halved_and_other_errors_are_told() -> None:
+    fake, texts = FakeEncoder.of(), probe([f"text {i}" for i in range(9)])
+    given = {name: getattr(fake, name) for name in fake.__dataclass_fields__}
+    found, whole = extract(CrampedEncoder(**given), texts, batch_size=8), extract(fake, texts)
+    assert all(torch.equal(one, other) for one, other in zip(found.values, whole.values, strict=True))
+    with pytest.raises(RuntimeError, match="device-side assert"):
+        extract(CrampedEncoder(**given, said="CUDA error: device-side assert triggered"), texts, batch_size=8)
