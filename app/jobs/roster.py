@@ -36,7 +36,8 @@ class Roster:
         self._recovery = Recovery(ledger)
         self._lease, self._most_losses = lease_seconds, most_losses
         self._beating_since: float | None = None
-        self._last_beat = 0.0
+        self._last_beat = 0.0  # by our own clock
+        self._last_said = 0.0  # by the database's
         self._looks = 0
         self.worker_id = new_id("worker")
 
@@ -64,12 +65,14 @@ class Roster:
                 workers.update()
                 .where(workers.c.id == self.worker_id, workers.c.state == "alive")
                 .values(beat_at=self._database.now())
-                .returning(workers.c.id)
-            ).first()
+                .returning(workers.c.beat_at)
+            ).scalar_one_or_none()
         now = time.monotonic()
-        if self._beating_since is None or now - self._last_beat > self._lease / 2:
+        passed, said = now - self._last_beat, (changed or 0.0) - self._last_said
+        # A clock that was put forward makes all seem late who have not beaten since.
+        if self._beating_since is None or max(passed, abs(said - passed)) > self._lease / 2:
             self._beating_since = now
-        self._last_beat = now
+        self._last_beat, self._last_said = now, changed or 0.0
         return changed is not None
 
     def reap(self) -> int:
@@ -86,9 +89,15 @@ class Roster:
         return len(died)
 
     def _late(self) -> bool:
-        late = (workers.c.state == "alive", workers.c.beat_at < self._database.now() - self._lease)
         with self._database.read() as connection:
-            return connection.execute(sa.select(workers.c.id).where(*late)).first() is not None
+            return connection.execute(sa.select(workers.c.id).where(*self._are_late())).first() is not None
+
+    def _are_late(self) -> tuple[sa.ColumnElement[bool], ...]:
+        """Returns what is so of those who are late: of nobody if we are, too, for then the clock was put forward."""
+        since = self._database.now() - self._lease
+        me = workers.alias("me")
+        i_beat = sa.exists().where(me.c.id == self.worker_id, me.c.beat_at >= since)
+        return workers.c.state == "alive", workers.c.beat_at < since, i_beat
 
     def _bury(self) -> Sequence[str]:
         """Declares dead who is late, and returns them."""
@@ -96,8 +105,7 @@ class Roster:
             # Once more: whoever held us up on the way here has held up the others' beats, too.
             if not self._may_judge():
                 return []
-            late = (workers.c.state == "alive", workers.c.beat_at < self._database.now() - self._lease)
-            buried = workers.update().where(*late).values(state="dead").returning(workers.c.id)
+            buried = workers.update().where(*self._are_late()).values(state="dead").returning(workers.c.id)
             return connection.execute(buried).scalars().all()
 
     def _may_judge(self) -> bool:

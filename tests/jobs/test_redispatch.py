@@ -96,6 +96,18 @@ def test_a_look_takes_as_much_with_a_thousand_waiting_as_with_three(bench: Bench
     assert not many.writes
 
 
+def test_who_looks_for_what_is_due_looks_at_nothing_else(bench: Bench) -> None:
+    later = bench.claimed()
+    assert bench.ledger.retry(later, {}, 60, outage=False)
+    submit(bench, 3)
+    with watched(bench.database) as few:
+        assert bench.recovery.retry_due() == 0
+    submit(bench, 1000)
+    with watched(bench.database) as many:
+        assert bench.recovery.retry_due() == 0
+    assert many.steps <= few.steps + 20
+
+
 def test_each_look_at_what_went_wrong_costs_that_alone(bench: Bench) -> None:
     made = submit(bench, 2000)
     assert bench.recovery.redispatch() == 0

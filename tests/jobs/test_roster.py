@@ -160,6 +160,24 @@ def test_who_was_held_up_on_its_way_to_judge_judges_nobody(
     assert state_of(bench, "wrk_late") == "alive"
 
 
+def test_nobody_is_late_by_a_clock_that_was_put_on(bench: Bench, roster: Roster, clock: Clock) -> None:
+    """Then all beats are as if they had been put back: ours, too, which went through a moment ago."""
+    bench.enter("wrk_live")
+    roster.beat()
+    with bench.database.write() as connection:
+        connection.execute(workers.update().values(beat_at=workers.c.beat_at - 100))
+    roster._last_said -= 100
+    assert roster._may_judge()
+    assert roster.reap() == 0
+    roster.beat()  # who has beaten since is not late; the others have not had the time
+    assert roster.reap() == 0
+    assert state_of(bench, "wrk_live") == "alive"
+    for _ in range(3):
+        assert roster.beat()
+        clock.at += LEASE / 2
+    assert roster.reap() == 1
+
+
 def test_a_worker_that_was_declared_dead_finds_out(bench: Bench, roster: Roster) -> None:
     assert roster.beat()
     with bench.database.write() as connection:
