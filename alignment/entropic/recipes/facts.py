@@ -42,9 +42,10 @@ LINEAR = RecipeFacts(
     "invertible view of the same inputs and fit the same noisy targets: the setting of the theorem of universal "
     "alignment. The theory's kernel, balance and sharpness stand beside what is measured.",
     evidence="Entropic training by L-BFGS aligns every two hidden layers as the theorem says, 1 - alignment below 1e-4 "
-    "on every seed tried, where plain descent on all rows stays below 0.95. Single-row descent (optimizer sgd), whose "
-    "own noise is the entropy, gains on most seeds, may diverge on others, and never becomes perfect. Nothing follows "
-    "for nonlinear networks.",
+    "on every seed tried, where plain descent on all rows mostly stays below 0.95. Single-row descent (optimizer sgd), "
+    "whose own noise is the entropy, at a rate that the steepest row bounds, stayed finite on all 24 seeds and gained "
+    "more than 0.1 wherever plain descent left as much to gain; it never becomes perfect. Nothing follows for "
+    "nonlinear networks.",
     data=("factorial",),
     rows=False,
     views=("linear",),
@@ -76,9 +77,10 @@ TRANSFORMER = RecipeFacts(
     "learns from that alone which of eight groups an emoji belongs to, or, with the task masked, what is hidden of it: "
     "half of a picture's patches, a quarter of a name's letters. With the same view for both they are two towers of "
     "one modality.",
-    evidence="No theorem covers it, and it is a negative: over six seeds the entropy did not align the two towers "
-    "beyond plain training or weight decay, and lost 0.04 of the accuracy. What they share, a little above chance, "
-    "plain training finds as well.",
+    evidence="No theorem covers it, and it is a negative: over six seeds that learnt categories the entropy, its "
+    "strength tuned on others, did not align the two towers beyond plain training or weight decay; what they share, a "
+    "little above chance, plain training finds as well. Towers that learnt what is masked shared nothing above chance "
+    "on the seeds that were looked at.",
     data=("emoji",),
     rows=False,
     views=("identity", "modality", "rotation", "noise"),
