@@ -135,6 +135,7 @@ class Pretend(TorchDispatchMode):
         }
 
     def _set_debug(self, mode):
+        warnings.warn("Synchronization debug mode does not yet detect all synchronizing operations", stacklevel=2)
         self._debug = mode
 
 

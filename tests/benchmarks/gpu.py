@@ -53,14 +53,14 @@ def waits(work: Callable[[], object], device: torch.device) -> int:
         with Waits() as seen:
             work()
         return seen.count
-    torch.cuda.set_sync_debug_mode("warn")
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
+    with warnings.catch_warnings(record=True) as caught:  # setting it warns too
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
             work()
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-    return sum("synchroniz" in str(one.message) for one in caught)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    return sum("called a synchronizing" in str(one.message) for one in caught)
 
 
 def prepared(layers: Layers, steps: Preprocessing = UNIT_ROWS) -> Views:
