@@ -2,14 +2,14 @@
 
     .venv/bin/python -m tests.benchmarks.finetuning --jobs 2            # seeds 10 to 14
     .venv/bin/python -m tests.benchmarks.finetuning --both --jobs 2     # L6 is trained as well, apart from L3
-    .venv/bin/python -m tests.benchmarks.finetuning --tune strengths    # how these were chosen
-    .venv/bin/python -m tests.benchmarks.finetuning --tune decays
+    .venv/bin/python -m tests.benchmarks.finetuning --tune strengths    # how the strength was chosen
+    .venv/bin/python -m tests.benchmarks.finetuning --tune decays       # what others would come to
 
 All arms have the same seed, items, batches and number of steps. Scores are those of the last layers on held-out
 sentences, calibrated against shuffled ones, with what `accord compare` does to activations by default; intervals are
-paired, 95%, by Student's t. Strength and decay were chosen on seeds of their own (100, 101): the strength as the
-largest that still learns, the decays as the best for the task and the best for CKA. With `--both` each model is trained
-on its own, by the same arm with the same numbers, and the two that come out are compared.
+paired, 95%, by Student's t. The strength was chosen on seeds of its own (100, 101), as the largest that still learns;
+the decay was not. With `--both` each model is trained on its own, by the same arm with the same numbers, and the two
+that come out are compared.
 
 Fine-tuning takes a model away from the other, and whatever slows learning down keeps it nearer. So the last row
 compares at the same task: with plain fine-tuning stopped where its held-out loss is that at which the entropic run

@@ -2,11 +2,12 @@
 
     .venv/bin/python -m tests.benchmarks.pairs --data emoji --jobs 2                  # seeds 40 to 45
     .venv/bin/python -m tests.benchmarks.pairs --data emoji --task masked --jobs 2    # seeds 50 to 55
-    .venv/bin/python -m tests.benchmarks.pairs --data emoji --task masked --tune      # how the numbers were chosen
+    .venv/bin/python -m tests.benchmarks.pairs --data emoji --tune                    # what was tried
 
-Strengths and decays were chosen on seeds of their own (100 to 102): the decay that is best for the task, that which is
-best for CKA, and the strength that is best for CKA, so that the comparison is in the entropy's favour. A constant
-answer is, of pixels, the mean over all pictures at that place; of letters and groups, how often each is found.
+Of categories, strength and decay were chosen on seeds of their own (100 to 102): the decay that is best for the task,
+and the strength that is best for CKA, so that the comparison is in the entropy's favour. Of masked prediction neither
+was: they are those of the categories. A constant answer is, of pixels, the mean over all pictures at that place; of
+letters and groups, how often each is found.
 """
 
 from __future__ import annotations
