@@ -221,9 +221,7 @@ def _dissimilarity(layer: PreparedLayer, contrast: Contrast) -> Float[Tensor, "n
     """Returns the whole matrix, float64: ranks see the smallest difference, and float32 products have them in doubt."""
     features, kind = layer.rows(slice(None)), contrast.dissimilarity
     centre = features.mean(dim=0)
-    if (
-        contrast.ranked
-    ):  # an item far from all others would draw their mean away from them; the median one is among them
+    if contrast.ranked:  # an item far out would draw the mean away from the others; the median one is among them
         centre = features[(features - centre).square().sum(dim=1).median(dim=0).indices]
     points, squares = _points(features, kind, centre)
     distances = _unlike(symmetric_product(points), squares, squares, kind).clamp_(min=0).fill_diagonal_(0)
