@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 
 from app.settings import Settings
 from app.storage import Database
+from app.storage.purge import AT_ONCE
 from app.storage.tables import LIVE_SQL, jobs, models, probes, schedules, uploads
 from app.uploads.files import COMING, uploads_folder
 
@@ -23,19 +25,27 @@ def forget(settings: Settings, database: Database, seconds: float) -> int:
     An upload is needed by a registered model or probe set that is read from it, by a job that has not ended, and by a
     schedule whose request names it.
     """
+    moment = sa.select(database.now() - seconds).scalar_subquery()
+    named = sa.cast(schedules.c.request, sa.Text).like(sa.literal('%"') + uploads.c.id + sa.literal('"%'))
+    unneeded = (
+        uploads.c.created_at < moment,
+        ~_is_inside(models.c.reference, sa.or_(models.c.deleted_at.is_(None), models.c.deleted_at >= moment)),
+        ~_is_inside(probes.c.reference, sa.or_(probes.c.deleted_at.is_(None), probes.c.deleted_at >= moment)),
+        ~_is_inside(sa.cast(jobs.c.payload, sa.Text), sa.text(LIVE_SQL)),
+        ~sa.exists().where(named).correlate(uploads),
+    )
+    # Looked for while nobody waits: each of what is old is held against all that may need it.
+    with database.read() as connection:
+        found = connection.execute(sa.select(uploads.c.id).where(*unneeded)).scalars().all()
+    return sum(_forget(settings, database, found[at : at + AT_ONCE], unneeded) for at in range(0, len(found), AT_ONCE))
+
+
+def _forget(settings: Settings, database: Database, found: Sequence[str], unneeded: tuple[Any, ...]) -> int:
+    """Deletes those of some uploads that are unneeded still; returns how many."""
     with database.write() as connection:
-        moment = database.now() - seconds
-        named = sa.cast(schedules.c.request, sa.Text).like(sa.literal('%"') + uploads.c.id + sa.literal('"%'))
-        unneeded = (
-            uploads.c.created_at < moment,
-            ~_is_inside(models.c.reference, sa.or_(models.c.deleted_at.is_(None), models.c.deleted_at >= moment)),
-            ~_is_inside(probes.c.reference, sa.or_(probes.c.deleted_at.is_(None), probes.c.deleted_at >= moment)),
-            ~_is_inside(sa.cast(jobs.c.payload, sa.Text), sa.text(LIVE_SQL)),
-            ~sa.exists().where(named).correlate(uploads),
-        )
         # What is being registered from is locked and left for the next time. What is not is locked by us, so that
         # whoever comes next finds it gone; and looked at once more, for what came between the look and the lock.
-        held = sa.select(uploads.c.id).where(*unneeded).with_for_update(skip_locked=True)
+        held = sa.select(uploads.c.id).where(uploads.c.id.in_(found)).with_for_update(skip_locked=True)
         ids = connection.execute(held).scalars().all()
         asked = uploads.delete().where(uploads.c.id.in_(ids), *unneeded)
         gone = connection.execute(asked.returning(uploads.c.id)).scalars().all()
