@@ -31,6 +31,7 @@ def ask(folder: Path, database: str, examples: int) -> subprocess.CompletedProce
             register(client, folder, ("minilm", "efficientnet"), "captions")
             # Drawn once by a process, which takes seconds: more on a busy machine than an answer may take.
             client.post("/v1/probes", {"name": "drawn", "source": {"type": "builtin", "id": "emoji"}})
+            client.get("/openapi.json")  # made once, too
         command = [
             str(Path(sys.executable).parent / "schemathesis"),
             *("--config-file", str(Path(__file__).with_name("schemathesis.toml"))),

@@ -82,7 +82,6 @@ def test_the_request_is_shown_with_every_default_and_taken_again(service: Servic
         ({"task": "category"}, "/task", "'numbers' alone"),
         ({"recipe": "transformer", "task": "masked", "labels": "sampled"}, "/labels", "or task category"),
         ({"optimizer": "gd"}, "/optimizer", "no entropy"),
-        ({"optimizer": "sgd", "strength": 0.5}, "/strength", "leave strength out"),
         ({"objective": "plain", "strength": 0.5}, "/strength", "leave it out"),
     ],
 )
