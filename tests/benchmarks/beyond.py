@@ -42,7 +42,7 @@ from alignment.entropic.training.trainee import Trainee
 from alignment.entropic.views import View
 from alignment.errors import DivergenceError
 from alignment.models import DenseConfig
-from tests.benchmarks.pairs import paired
+from tests.benchmarks.paired import paired
 
 SEEDS, TUNING = tuple(range(60, 66)), (100, 101)
 WIDTHS = {"a": 48, "b": 64}
