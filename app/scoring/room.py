@@ -1,8 +1,10 @@
 """Room: a team has no more jobs waiting than it may, however many are asked for at once.
 
-Each is queued in its transaction and counted at the end of that, when the others that are as far wait for each other.
-On PostgreSQL that is a lock of the team's own. Far from the limit many share it: then it is enough that they are fewer
-than what is left, and nobody waits. SQLite has one transaction that writes at a time.
+Each is queued in its transaction. Near the limit it is counted at the end of that, when the others that are as far wait
+for each other: on PostgreSQL by a lock of the team's own. SQLite has one transaction that writes at a time. Far from the
+limit nobody waits or is counted again, which would be two more of the few statements that a post takes: what a database
+has connections for cannot fill what is left. Only one that hangs in the middle, while hundreds of others are queued, may
+come in beyond the limit.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from app.api.state import State
 from app.problems import Problem
 
 _WAIT_SECONDS = 10  # what a team is told to wait when it has as many jobs queued as it may
-_AT_ONCE = 300  # more transactions than a database has connections for
+_FAR = 600  # several times as many transactions as a database has connections for
 _ROOM = 4711044  # of an advisory lock
 
 
@@ -41,13 +43,12 @@ def hold_room(state: State, connection: Connection, team: str, found: int) -> No
     Raises:
         Problem: 429.
     """
-    if state.database.is_sqlite:
-        return
     most = state.settings.max_queued
-    far = found + 2 * _AT_ONCE < most
-    lock = sa.func.pg_advisory_xact_lock_shared if far else sa.func.pg_advisory_xact_lock
-    connection.execute(sa.select(lock(_ROOM, zlib.crc32(team.encode()) - (1 << 31))))
-    if state.ledger.few(connection, team, most + 1) > (most - _AT_ONCE if far else most):
+    if state.database.is_sqlite or found + _FAR < most:
+        return
+    lock = sa.func.pg_advisory_xact_lock(_ROOM, zlib.crc32(team.encode()) - (1 << 31))
+    connection.execute(sa.select(lock))
+    if state.ledger.few(connection, team, most + 1) > most:
         raise _full(most)
 
 

@@ -93,7 +93,7 @@ def test_a_team_gets_as_many_jobs_as_it_may_and_no_more_and_another_its_own(
 def test_the_limit_holds_too_where_many_are_queued_at_once_as_long_as_it_is_far(
     small: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "_AT_ONCE", ASKED + 2)
+    monkeypatch.setattr(room, "_FAR", 2 * ASKED)
     most = 4 * ASKED
     changed = small.settings.model_copy(update={"max_stored_mib": 100, "max_queued": most})
     object.__setattr__(small.app.state.accord, "settings", changed)
