@@ -1,10 +1,10 @@
 """Room: a team has no more jobs waiting than it may, however many are asked for at once.
 
 Each is queued in its transaction. Near the limit it is counted at the end of that, when the others that are as far
-wait for each other: on PostgreSQL by a lock of the team's own. SQLite has one transaction that writes at a time. Far from
-the limit nobody waits or is counted again, which would be two more of the few statements that a post takes: those that
-a database has connections for cannot fill what is left. Only one that hangs in the middle, while hundreds of others are
-queued, may come in beyond the limit.
+wait for each other: on PostgreSQL by a lock of the team's own. SQLite has one transaction that writes at a time.
+Far from the limit nobody waits or is counted again, which would be two more of the few statements that a post takes:
+those that a database has connections for cannot fill what is left. Only one that hangs in the middle, while hundreds
+of others are queued, may come in beyond the limit.
 """
 
 from __future__ import annotations
