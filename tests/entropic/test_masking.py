@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from alignment.entropic.estimators import Estimator, FiniteDifference, GhostNorm, PerSample
+from alignment.entropic.estimators import Estimator, FiniteDifference, GhostNorm
 from alignment.entropic.initial import tower_network
 from alignment.entropic.lesson import Lesson
 from alignment.entropic.loss import EntropicLoss
@@ -23,6 +23,7 @@ from alignment.entropic.training.minibatch import Minibatch
 from alignment.errors import TrainingError
 from alignment.models import TowerConfig, letters
 from alignment.models.tower import LETTERS, PADDING
+from tests.entropic.towers import agree
 
 IMAGE = TowerConfig("image", 8, 2, 2, 48, side=16, patch=4, masked=True)
 TEXT = TowerConfig("text", 8, 2, 2, 10, alphabet="abcdefgh", length=9, masked=True)
@@ -112,15 +113,7 @@ def test_the_loss_is_of_what_is_hidden_alone(config: TowerConfig) -> None:
 @BOTH
 def test_estimators_agree_with_the_oracle(config: TowerConfig) -> None:
     here = lesson(config).problem(Rows(items(config), torch.zeros(6).long()))
-    for sampling in (Sampling(), Sampling(6)):
-        exact, ghost = (estimator.step(here, sampling, 0.1) for estimator in (PerSample(), GhostNorm()))
-        torch.testing.assert_close(ghost.square, exact.square, rtol=1e-10, atol=0)
-        for one, other in zip(ghost.gradients, exact.gradients, strict=True):
-            torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
-    near = FiniteDifference().step(here, Sampling(6), 0.1)
-    torch.testing.assert_close(near.square, exact.square, rtol=1e-10, atol=0)
-    for one, other in zip(near.gradients, exact.gradients, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+    agree(here)
 
 
 @BOTH

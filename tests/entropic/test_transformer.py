@@ -10,7 +10,7 @@ from PIL import Image
 
 from alignment.entropic.balance import balance
 from alignment.entropic.emoji_groups import GROUPS, group_of
-from alignment.entropic.estimators import FiniteDifference, GhostNorm, PerSample
+from alignment.entropic.estimators import FiniteDifference
 from alignment.entropic.initial import tower_network
 from alignment.entropic.loss import EntropicLoss
 from alignment.entropic.problem import Problem, cross_entropy, square_error
@@ -27,6 +27,7 @@ from alignment.entropic.training.trainee import Trainee
 from alignment.errors import DivergenceError, ModelError, TrainingError, UnknownNameError
 from alignment.models import TowerConfig, letters, load_encoder, open_own, own_files, pixels
 from alignment.references import ModelRef
+from tests.entropic.towers import agree
 
 IMAGE = TowerConfig("image", 8, 2, 2, 3, side=8, patch=4)
 TEXT = TowerConfig("text", 8, 2, 2, 3, alphabet="abcdefgh", length=6)
@@ -62,15 +63,7 @@ def test_emoji_have_groups_and_a_quarter_is_held_out(emoji) -> None:
 @pytest.mark.parametrize("config", [IMAGE, TEXT], ids=["image", "text"])
 def test_estimators_agree_with_the_oracle(config: TowerConfig) -> None:
     here = problem(config)
-    for sampling in (Sampling(), Sampling(6)):
-        exact, ghost = (estimator.step(here, sampling, 0.1) for estimator in (PerSample(), GhostNorm()))
-        torch.testing.assert_close(ghost.square, exact.square, rtol=1e-10, atol=0)
-        for one, other in zip(ghost.gradients, exact.gradients, strict=True):
-            torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
-    near = FiniteDifference().step(here, Sampling(6), 0.1)
-    torch.testing.assert_close(near.square, exact.square, rtol=1e-10, atol=0)
-    for one, other in zip(near.gradients, exact.gradients, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+    agree(here)
 
 
 @pytest.mark.parametrize("config", [IMAGE, TEXT], ids=["image", "text"])

@@ -1,12 +1,14 @@
-"""Small images and files that the tests of probe sets share."""
+"""Small images and files, and a hub, that the tests of probe sets share."""
 
 import io
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from PIL import Image
+
+from tests.hub import HubServer
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +42,20 @@ def pack(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return make
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[HubServer]:
+    """A hub that stays up from test to test."""
+    made = HubServer()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def server(running: HubServer) -> HubServer:
+    """A hub with nothing on it."""
+    running.repositories.clear()
+    running.asked.clear()
+    running.tokens.clear()
+    return running

@@ -2,7 +2,6 @@
 
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -35,21 +34,6 @@ def png(seed: int) -> bytes:
     pixels = np.random.default_rng(seed).integers(0, 256, (4, 5, 3)).astype(np.uint8)
     Image.fromarray(pixels).save(out, "PNG")
     return out.getvalue()
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[HubServer]:
-    made = HubServer()
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def server(running: HubServer) -> HubServer:
-    running.repositories.clear()
-    running.asked.clear()
-    running.tokens.clear()
-    return running
 
 
 @pytest.fixture

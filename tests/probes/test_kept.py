@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,13 +10,6 @@ from alignment.hub import HuggingFaceDatasets
 from alignment.hub.kept import Swept, sweep
 from alignment.probes import load_probe
 from tests.hub import HubServer
-
-
-@pytest.fixture
-def server() -> Iterator[HubServer]:
-    made = HubServer()
-    yield made
-    made.stop()
 
 
 @pytest.fixture

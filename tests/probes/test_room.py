@@ -1,7 +1,6 @@
 """Downloads that begin at once stay within what a folder may have, and one that breaks off leaves nothing for long."""
 
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,13 +16,6 @@ from tests.probes.test_kept import age
 
 MIB = 1 << 20
 SETS, FIT = 6, 2  # of a mebibyte each
-
-
-@pytest.fixture
-def server() -> Iterator[HubServer]:
-    made = HubServer()
-    yield made
-    made.stop()
 
 
 @pytest.fixture

@@ -1,0 +1,20 @@
+"""What holds of towers whatever their task is."""
+
+import torch
+
+from alignment.entropic.estimators import FiniteDifference, GhostNorm, PerSample
+from alignment.entropic.problem import Problem
+from alignment.entropic.sampling import Sampling
+
+
+def agree(here: Problem) -> None:
+    """Asserts that the estimators find what the oracle finds."""
+    for sampling in (Sampling(), Sampling(6)):
+        exact, ghost = (estimator.step(here, sampling, 0.1) for estimator in (PerSample(), GhostNorm()))
+        torch.testing.assert_close(ghost.square, exact.square, rtol=1e-10, atol=0)
+        for one, other in zip(ghost.gradients, exact.gradients, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
+    near = FiniteDifference().step(here, Sampling(6), 0.1)
+    torch.testing.assert_close(near.square, exact.square, rtol=1e-10, atol=0)
+    for one, other in zip(near.gradients, exact.gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
