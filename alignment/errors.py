@@ -13,7 +13,8 @@
     │   └── OverBudgetError    a metric needs more memory than it may take
     └── WorkError              it was started and could not be finished
         ├── DivergenceError    a training whose loss is no longer a number
-        └── StoreFullError     there is no room for activations; it may pass
+        ├── StoreFullError     there is no room for activations; it may pass
+        └── CacheFullError     there is no room for a data set of the hub; it may pass
 
 Every message is one sentence or two: what was wrong, what was received, what would work.
 """

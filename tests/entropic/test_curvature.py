@@ -95,7 +95,7 @@ def test_beyond_the_collapse_a_mode_is_lost_and_the_run_says_so() -> None:
     limit = min(member.prediction.collapse for member in kept.members)
     lost = train(TrainingRequest(strength=1.5 * limit, steps=200, seed=7))
     assert not kept.warnings
-    assert [warning.code for warning in lost.warnings] == ["rank_collapse"]
+    assert [warning.code for warning in lost.warnings] == ["not_converged", "rank_collapse"]  # 200 steps are few
     weakest = []
     for result in (kept, lost):
         maps = [torch.eye(member.network.config.widths[0], dtype=torch.float64) for member in result.members]

@@ -118,7 +118,7 @@ def test_a_worker_asks_another_process_too(service: Service, monkeypatch: pytest
     told = Told({"done": FACTS})
     told.may.release(100)
     monkeypatch.setattr(schedule_chores, "LocalExecutor", lambda: told)
-    chore, _ = schedule_chores.chores(service.settings, service.database, service.app.state.accord.ledger)
+    chore, *_ = schedule_chores.chores(service.settings, service.database, service.app.state.accord.ledger)
     state = chore.run.__self__._state
     assert state.builtin("emoji") == FACTS
     assert len(told.orders) == 1
