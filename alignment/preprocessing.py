@@ -60,6 +60,12 @@ class PreparedLayer:
         """The dtype that products are formed in: float64 for float64 activations, else float32 (never half)."""
         return torch.float64 if self.values.dtype == torch.float64 else torch.float32
 
+    @property
+    def at_once(self) -> int:
+        """How many rows in float64 suit the device at a time."""
+        most = _CACHED if self.values.device.type == "cpu" else _SENT
+        return max(1, most // self.values.shape[1])
+
     def rows(self, index: Int[Tensor, " r"] | slice) -> Float[Tensor, "r d"]:
         """Returns the features of some items, float64, rounded nowhere before."""
         rows = self.values[index].to(torch.float64, copy=True)
@@ -73,10 +79,8 @@ class PreparedLayer:
 
     def blocks(self) -> Iterator[tuple[slice, Float[Tensor, "r d"]]]:
         """Yields the features in float64, as many rows at a time as suit the device."""
-        most = _CACHED if self.values.device.type == "cpu" else _SENT
-        size = max(1, most // self.values.shape[1])
-        for start in range(0, len(self.values), size):
-            where = slice(start, min(start + size, len(self.values)))
+        for start in range(0, len(self.values), self.at_once):
+            where = slice(start, min(start + self.at_once, len(self.values)))
             yield where, self.rows(where)
 
     def features(self, *, centred: bool = False) -> Float[Tensor, "n d"]:

@@ -58,15 +58,6 @@ class NeighbourPairing(Pairing):
     def score(self, hits: Hits) -> Float[Tensor, "a b"]:
         """Returns the grid, from the edges that both sides have."""
 
-    def counts(self, layer: int, hits: Hits, item: Int[Tensor, " hits"], items: int) -> Float[Tensor, "n b"]:
-        """Returns how many hits each item (or group of them) has, for one layer of A and every layer of B."""
-        mine = self.a.member[:-1, layer][hits.ours]
-        held = ahead.those(mine > 0, ahead=self.ahead)
-        counts = torch.zeros(items, self.b.member.shape[1], dtype=torch.float64, device=item.device)
-        # whole numbers: the order in which they are added changes nothing
-        theirs = self.b.member[hits.theirs[held]]
-        return counts.index_add_(0, item[held], mine.unsqueeze(1) * theirs if self.ahead else theirs)
-
 
 class MutualKnn(NeighbourPairing, InfluencePairing):
     """The mean over items of |kNN_A(i) ∩ kNN_B(i)| / k.
@@ -100,13 +91,22 @@ class MutualKnn(NeighbourPairing, InfluencePairing):
         score = self.score(hits)
         step_a, step_b = self._stepping_in()
         layers = range(self.a.member.shape[1])
-        around = torch.stack([self.counts(layer, hits, of_item, groups) for layer in layers], dim=1)
-        among = torch.stack([self.counts(layer, hits, of_other, groups) for layer in layers], dim=1)
+        around = torch.stack([self._counts(layer, hits, of_item, groups) for layer in layers], dim=1)
+        among = torch.stack([self._counts(layer, hits, of_other, groups) for layer in layers], dim=1)
         size = torch.zeros(groups, dtype=torch.float64, device=group.device)
         size = size.index_add_(0, group, torch.ones_like(size[:1]).expand(n)).view(groups, 1, 1)
         lost = _sums(self.a, group, groups).unsqueeze(2) * step_a + _sums(self.b, group, groups).unsqueeze(1) * step_b
         moved = around / k - size * score + (among - lost) / k
         return (moved - moved.sum(dim=0) * size / n) / n
+
+    def _counts(self, layer: int, hits: Hits, group: Int[Tensor, " hits"], groups: int) -> Float[Tensor, "g b"]:
+        """Returns how many hits each group of items has, for one layer of A and every layer of B."""
+        mine = self.a.member[:-1, layer][hits.ours]
+        held = ahead.those(mine > 0, ahead=self.ahead)
+        counts = torch.zeros(groups, self.b.member.shape[1], dtype=torch.float64, device=group.device)
+        # whole numbers: the order in which they are added changes nothing
+        theirs = self.b.member[hits.theirs[held]]
+        return counts.index_add_(0, group[held], mine.unsqueeze(1) * theirs if self.ahead else theirs)
 
     def _stepping_in(self) -> tuple[Float[Tensor, "a b"], Float[Tensor, "a b"]]:
         """Returns how often an item's k+1-th nearest on one side is among its k nearest on the other."""

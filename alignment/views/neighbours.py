@@ -27,7 +27,7 @@ _ROWS = 512  # of a block of products: enough for the product's full speed
 _CROWD = 16  # times as many candidates as wanted: a row that float64 products go through as a whole
 # how much less a float64 product is off
 WIDER = {torch.float32: torch.finfo(torch.float64).eps / torch.finfo(torch.float32).eps, torch.float64: 1.0}
-_CACHED, _SENT = 1 << 16, 1 << 22  # float64 values gathered at a time: what a cache holds, what keeps a GPU busy
+_PAIRS = 1 << 22  # values gathered at a time while products are formed again
 
 
 def nearest_neighbours(layer: PreparedLayer, k: int, *, budget: int) -> tuple[Int[Tensor, "n k"], Float[Tensor, "n k"]]:
@@ -180,11 +180,11 @@ def _settle(
     chosen[~crowded] = _decide(layer, near[~crowded], items[~crowded], k)
     if not crowded.any():
         return chosen
-    for part in torch.split(crowded.nonzero().squeeze(1), max(1, _SENT // products.shape[1])):
+    for part in torch.split(crowded.nonzero().squeeze(1), max(1, _PAIRS // products.shape[1])):
         wide = wide_products(layer, items[part])
         least = wide.topk(k, dim=1).values[:, -1] - 2 * WIDER[products.dtype] * slack[part]
         nearer = wide >= least.unsqueeze(1)
-        for few in torch.split(torch.arange(len(part), device=part.device), max(1, _SENT // int(nearer.sum(1).max()))):
+        for few in torch.split(torch.arange(len(part), device=part.device), max(1, _PAIRS // int(nearer.sum(1).max()))):
             chosen[part[few]] = _decide(layer, nearer[few], items[part[few]], k)
     return chosen
 
@@ -201,7 +201,7 @@ def wide_products(layer: PreparedLayer, items: Int[Tensor, " u"]) -> Float[Tenso
 def _decide(layer: PreparedLayer, near: Bool[Tensor, "u n"], items: Int[Tensor, " u"], k: int) -> Int[Tensor, "u k"]:
     """Returns the k nearest of each row's candidates, by their float64 products and then by their index."""
     row, other = near.nonzero(as_tuple=True)
-    step = max(1, (_CACHED if row.device.type == "cpu" else _SENT) // layer.values.shape[1])
+    step = layer.at_once
     exact = torch.cat(
         [
             # a sum along each row and not a matrix product: equal rows then give equal bits, wherever they stand

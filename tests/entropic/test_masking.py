@@ -18,12 +18,11 @@ from alignment.entropic.recipes.files import model_files
 from alignment.entropic.recipes.result import TrainingResult
 from alignment.entropic.rows import FILE, Rows, rows_file
 from alignment.entropic.sampling import Sampling
-from alignment.entropic.training.keeper import FakeKeeper
 from alignment.entropic.training.minibatch import Minibatch
 from alignment.errors import TrainingError
 from alignment.models import TowerConfig, letters
 from alignment.models.tower import LETTERS, PADDING
-from tests.entropic.towers import agree
+from tests.entropic.towers import agree, goes_on
 
 IMAGE = TowerConfig("image", 8, 2, 2, 48, side=16, patch=4, masked=True)
 TEXT = TowerConfig("text", 8, 2, 2, 10, alphabet="abcdefgh", length=9, masked=True)
@@ -158,14 +157,7 @@ def test_a_pair_learns_and_is_reported(trained: TrainingResult) -> None:
 
 
 def test_a_killed_pair_goes_on_to_the_same_bits(trained: TrainingResult) -> None:
-    keeper = FakeKeeper(patience=1)
-    with pytest.raises(KeyboardInterrupt):
-        train(REQUEST, keeper)
-    keeper.patience = None
-    resumed = train(REQUEST, keeper)
-    assert resumed.history == trained.history
-    for one, other in zip(resumed.members, trained.members, strict=True):
-        assert model_files(one) == model_files(other)
+    goes_on(REQUEST, trained)
 
 
 def test_the_objectives_differ_by_the_entropy_alone(trained: TrainingResult) -> None:

@@ -16,18 +16,16 @@ from alignment.entropic.loss import EntropicLoss
 from alignment.entropic.problem import Problem, cross_entropy, square_error
 from alignment.entropic.rebalance import rebalance
 from alignment.entropic.recipes import TrainingRequest, train
-from alignment.entropic.recipes.files import model_files
 from alignment.entropic.recipes.result import TrainingResult
 from alignment.entropic.recipes.transformer import TransformerRecipe
 from alignment.entropic.sampling import Sampling
 from alignment.entropic.training.checkpoint import pack, unpack
-from alignment.entropic.training.keeper import FakeKeeper
 from alignment.entropic.training.minibatch import Minibatch
 from alignment.entropic.training.trainee import Trainee
 from alignment.errors import DivergenceError, ModelError, TrainingError, UnknownNameError
 from alignment.models import TowerConfig, letters, load_encoder, open_own, own_files, pixels
 from alignment.references import ModelRef
-from tests.entropic.towers import agree
+from tests.entropic.towers import agree, goes_on
 
 IMAGE = TowerConfig("image", 8, 2, 2, 3, side=8, patch=4)
 TEXT = TowerConfig("text", 8, 2, 2, 3, alphabet="abcdefgh", length=6)
@@ -174,14 +172,7 @@ def test_a_pair_learns_and_is_reported(trained) -> None:
 
 
 def test_a_killed_pair_goes_on_to_the_same_bits(trained) -> None:
-    keeper = FakeKeeper(patience=1)
-    with pytest.raises(KeyboardInterrupt):
-        train(REQUEST, keeper)
-    keeper.patience = None
-    resumed = train(REQUEST, keeper)
-    assert resumed.history == trained.history
-    for one, other in zip(resumed.members, trained.members, strict=True):
-        assert model_files(one) == model_files(other)
+    goes_on(REQUEST, trained)
 
 
 def test_two_towers_of_one_modality() -> None:

@@ -1,10 +1,15 @@
 """What holds of towers whatever their task is."""
 
+import pytest
 import torch
 
 from alignment.entropic.estimators import FiniteDifference, GhostNorm, PerSample
 from alignment.entropic.problem import Problem
+from alignment.entropic.recipes import TrainingRequest, train
+from alignment.entropic.recipes.files import model_files
+from alignment.entropic.recipes.result import TrainingResult
 from alignment.entropic.sampling import Sampling
+from alignment.entropic.training.keeper import FakeKeeper
 
 
 def agree(here: Problem) -> None:
@@ -18,3 +23,15 @@ def agree(here: Problem) -> None:
     torch.testing.assert_close(near.square, exact.square, rtol=1e-10, atol=0)
     for one, other in zip(near.gradients, exact.gradients, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+
+
+def goes_on(request: TrainingRequest, trained: TrainingResult) -> None:
+    """Asserts that a training that is killed and begun again comes to the same bits."""
+    keeper = FakeKeeper(patience=1)
+    with pytest.raises(KeyboardInterrupt):
+        train(request, keeper)
+    keeper.patience = None
+    resumed = train(request, keeper)
+    assert resumed.history == trained.history
+    for one, other in zip(resumed.members, trained.members, strict=True):
+        assert model_files(one) == model_files(other)
