@@ -25,10 +25,16 @@ OUTAGE = "outage"  # what it depends on is away
 FINAL = "final"  # the same again would fail again
 
 
-def main(pipe: Connection, order: bytes) -> None:
-    """Does the work that an order names; the pipe gets messages, the last of them `done`, `needs` or `error`."""
+def main(pipe: Connection) -> None:
+    """Does the work that the order in the pipe names, and answers with messages, the last `done`, `needs` or `error`.
+
+    It may be unwanted before it is there: then the pipe is closed and nothing is done.
+    """
     _tie_to_worker()
-    asked = json.loads(order)
+    try:
+        asked = json.loads(pipe.recv_bytes())
+    except EOFError:
+        return
     said = 0.0
     stage: str | None = None
 

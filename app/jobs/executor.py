@@ -94,11 +94,9 @@ class LocalExecutor:
 
     def start(self, order: Order) -> Run:
         """Returns work that has been started, at once: the process that it is forked from may be loading yet."""
-        ours, theirs = self._context.Pipe(duplex=False)
-        process = self._context.Process(
-            target=child.main, args=(theirs, json.dumps(vars(order), default=str).encode()), daemon=True
-        )
-        return _LocalRun(process, ours, theirs)
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=child.main, args=(theirs,), daemon=True)
+        return _LocalRun(process, ours, theirs, json.dumps(vars(order), default=str).encode())
 
     def warm(self) -> None:
         """Starts the process that the others are forked from; it loads the libraries meanwhile."""
@@ -108,15 +106,17 @@ class LocalExecutor:
 
 
 class _LocalRun:
-    def __init__(self, process: multiprocessing.process.BaseProcess, ours: Connection, theirs: Connection) -> None:
+    def __init__(
+        self, process: multiprocessing.process.BaseProcess, ours: Connection, theirs: Connection, order: bytes
+    ) -> None:
         self._process, self._pipe = process, ours
         self._begun = threading.Event()
         self._unwanted = self._killed = False
         self._failure: Exception | None = None
         self._lock = threading.Lock()  # a process is asked how it ended by one thread at a time
-        threading.Thread(target=self._begin, args=(theirs,), name="begin", daemon=True).start()
+        threading.Thread(target=self._begin, args=(theirs, order), name="begin", daemon=True).start()
 
-    def _begin(self, theirs: Connection) -> None:
+    def _begin(self, theirs: Connection, order: bytes) -> None:
         try:
             self._process.start()
         except Exception as error:  # whoever polls is told
@@ -124,8 +124,11 @@ class _LocalRun:
         theirs.close()
         with self._lock:
             self._begun.set()
-            if self._unwanted:
+            if self._unwanted:  # it has no order yet, and so has not worked
                 self._end()
+            elif self._failure is None:
+                with contextlib.suppress(OSError):  # it has ended already, as `poll` will say
+                    self._pipe.send_bytes(order)
 
     def poll(self, seconds: float) -> Mapping[str, Any] | None:
         if not self._begun.wait(seconds):
