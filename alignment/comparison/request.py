@@ -11,7 +11,7 @@ import torch
 from alignment.activations import Layers
 from alignment.calibration import Calibration
 from alignment.errors import RequestError, UnknownNameError
-from alignment.metrics import MetricChoice, parse_metrics
+from alignment.metrics import MetricChoice, find_shortage, parse_metrics
 from alignment.models import POOLINGS, Pooling
 from alignment.preprocessing import Preprocessing
 from alignment.probes.probe_set import Side
@@ -82,13 +82,14 @@ class Scoring:
         place(self.device)
 
     def require_items(self, items: int) -> None:
-        """Checks that every metric has items enough.
+        """Checks that there are items enough: for a metric at least, and for the parameters that were asked for.
 
         Raises:
-            RequestError: if one needs more than `items`.
+            RequestError: if nothing could be measured on so many `items`, or a k does not fit them.
         """
-        for choice in self.metrics:
-            choice.require_items(items)
+        short = find_shortage(self.metrics, items)
+        if short is not None:
+            raise RequestError(f"{short.need}, and there are {items}; {short.remedy}")
 
     def to_dict(self) -> dict[str, Any]:
         """Returns every setting, defaults filled in, in the words of a request."""

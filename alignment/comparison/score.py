@@ -25,7 +25,7 @@ from alignment.calibration import (
 from alignment.calibration.pearson import trusted
 from alignment.comparison.request import Progress, Scoring, place
 from alignment.errors import OverBudgetError
-from alignment.metrics import METRICS, InfluencePairing, MetricChoice
+from alignment.metrics import METRICS, InfluencePairing, MetricChoice, without_score
 from alignment.preprocessing import prepare_all
 from alignment.report import AlignmentReport, Best, Grid, MetricResult, ReportWarning
 from alignment.views import Views
@@ -49,7 +49,7 @@ def score(
         progress: called with the stage (`score`, `calibrate`), how much is done, of how much.
 
     Raises:
-        RequestError: if the two do not hold the same items, or too few for a metric.
+        RequestError: if the two do not hold the same items, or too few for what is asked (`metrics.shortage`).
     """
     scoring = scoring or Scoring()
     chosen = [side.select(layers) for side, layers in zip((a, b), scoring.layers, strict=True)]
@@ -67,6 +67,8 @@ def measure(
 ) -> AlignmentReport:
     """Returns the report on two sets of activations that hold just the layers wanted.
 
+    A metric that does not fit the budget, or that there are too few items for, is null, with a warning that says so.
+
     Args:
         a: one side.
         b: the other.
@@ -76,28 +78,24 @@ def measure(
         made: both sides' `make_views`, if they were made already.
 
     Raises:
-        RequestError: if the two do not hold the same items, or too few for a metric.
+        RequestError: if the two do not hold the same items, or too few for what is asked.
     """
     require_same_items(a, b)
     scoring.require_items(len(a))
     device = place(scoring.device)
     progress("score", 0, len(scoring.metrics))
     views = list(made or (make_views(a, scoring), make_views(b, scoring)))
-    results = []
+    found: list[tuple[MetricResult, ReportWarning | None]] = []
     warnings = _findings("a", a, views[0]) + _findings("b", b, views[1])
     for done, choice in enumerate(scoring.metrics, start=1):
-        try:
-            results.append(_measure_one(choice, a, b, views, scoring, progress))
-        except OverBudgetError as error:  # one metric that does not fit is no reason to lose the others
-            warnings.append(ReportWarning("over_budget", f"{choice.key}: {error}"))
-            nothing = torch.full((len(a.layers), len(b.layers)), torch.nan)
-            results.append(_result(choice, nothing))
+        found.append(_measure_or_tell(choice, a, b, views, scoring, progress))
         progress("score", done, len(scoring.metrics))
         if made is None and not any(c.metric.family == choice.metric.family for c in scoring.metrics[done:]):
             for side in views:
                 side.forget()
-    over = [w.detail.partition(": ")[0] for w in warnings if w.code == "over_budget"]
-    warnings += _undefined([result for result in results if result.key not in over], views)
+    results = [result for result, _ in found]
+    warnings += [reason for _, reason in found if reason is not None]
+    warnings += _undefined([result for result, reason in found if reason is None], views)
     warnings += _unmade(results, scoring.calibration)
     made_by = {"model_a": a.origin, "model_b": b.origin, "device": str(device), "dtype": None, **_versions(scoring)}
     made_by["limits"] = {"budget_bytes": scoring.budget, "operations": scoring.calibration.operations}
@@ -109,6 +107,19 @@ def make_views(side: Activations, scoring: Scoring) -> Views:
     device = place(scoring.device)
     layers = prepare_all([value.to(device) for value in side.values], scoring.preprocess)
     return Views(layers, budget=scoring.budget)
+
+
+def _measure_or_tell(
+    choice: MetricChoice, a: Activations, b: Activations, views: list[Views], scoring: Scoring, progress: Progress
+) -> tuple[MetricResult, ReportWarning | None]:
+    """Returns a metric's result, or one that is null and the reason, which takes no other metric's scores away."""
+    nothing = _result(choice, torch.full((len(a.layers), len(b.layers)), torch.nan))
+    if len(a) < choice.least_items:
+        return nothing, ReportWarning("too_few_items", without_score(choice, len(a)))
+    try:
+        return _measure_one(choice, a, b, views, scoring, progress), None
+    except OverBudgetError as error:
+        return nothing, ReportWarning("over_budget", f"{choice.key}: {error}")
 
 
 def _measure_one(
@@ -200,9 +211,7 @@ def _unmade(results: list[MetricResult], calibration: Calibration) -> list[Repor
 
 
 def _grid(values: Float[Tensor, "a b"]) -> Grid:
-    return tuple(
-        tuple(None if value != value else value for value in row) for row in values.tolist()
-    )  # NaN is not itself
+    return tuple(tuple(None if value != value else value for value in row) for row in values.tolist())  # NaN != NaN
 
 
 def _findings(side: str, activations: Activations, views: Views) -> list[ReportWarning]:

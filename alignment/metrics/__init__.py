@@ -2,6 +2,7 @@
 
 from alignment.metrics.choice import MetricChoice, parse_metrics
 from alignment.metrics.facts import InfluencePairing, Metric, Pairing, Parameter
+from alignment.metrics.shortage import fewest_items, find_shortage, without_score
 from alignment.metrics.table import METRICS, metric_named
 
 __all__ = [
@@ -11,6 +12,9 @@ __all__ = [
     "MetricChoice",
     "Pairing",
     "Parameter",
+    "fewest_items",
+    "find_shortage",
     "metric_named",
     "parse_metrics",
+    "without_score",
 ]

@@ -63,20 +63,23 @@ class MetricChoice:
     @property
     def key(self) -> str:
         """What the choice is called in a result: the name, and the parameters that are not at their default."""
-        changed = [
-            f"{p.name}={self.values[p.name]}" for p in self.metric.parameters if self.values[p.name] != p.default
-        ]
+        changed = [f"{name}={self.values[name]}" for name in self.changed]
         return self.metric.name + (f":{','.join(changed)}" if changed else "")
 
-    def require_items(self, items: int) -> None:
-        """Checks that there are items enough.
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """The parameters that are not at their default."""
+        return tuple(p.name for p in self.metric.parameters if self.values[p.name] != p.default)
 
-        Raises:
-            RequestError: if there are fewer than the metric has a meaning for.
-        """
-        least = self.metric.minimum_items(self.values)
-        if items < least:
-            raise RequestError(f"{self.key} needs at least {least} items, and there are {items}; take more samples")
+    @property
+    def least_items(self) -> int:
+        """The fewest items that it has a meaning for."""
+        return self.metric.minimum_items(self.values)
+
+    @property
+    def demanding(self) -> bool:
+        """Whether its parameters, and not the metric alone, decide how many items it takes."""
+        return self.least_items != self.metric.minimum_items({p.name: p.default for p in self.metric.parameters})
 
 
 def parse_metrics(wanted: Iterable[str | MetricChoice]) -> tuple[MetricChoice, ...]:

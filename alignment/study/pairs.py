@@ -8,6 +8,7 @@ from typing import Any
 
 from alignment.activations import Activations
 from alignment.comparison import Scoring, measure
+from alignment.metrics import without_score
 from alignment.report import AlignmentReport, Best
 from alignment.report.study import StudyWarning
 from alignment.study.shelf import Shelf
@@ -39,7 +40,8 @@ def measure_pairs(
 ) -> Pairs:
     """Returns the best pair of layers of each pair of models, as a comparison of the two finds it.
 
-    Metrics that are not symmetric are measured both ways, the others once.
+    Metrics that are not symmetric are measured both ways, the others once, and those that there are too few items for
+    not at all: one warning says so for all pairs.
 
     Args:
         names: the models.
@@ -47,15 +49,22 @@ def measure_pairs(
         scoring: how two are compared.
         shelf: their views.
         progress: called with the stage `score`, how many pairs are done, of how many; often within a pair too.
+
+    Raises:
+        RequestError: if they do not hold the same items, or too few for what is asked.
     """
+    items = len(answers[0])
+    scoring.require_items(items)
+    fitting = tuple(choice for choice in scoring.metrics if items >= choice.least_items)
     best: dict[str, dict[Pair, Best]] = {choice.key: {} for choice in scoring.metrics}
-    warnings: dict[StudyWarning, None] = {}
+    few = [choice for choice in scoring.metrics if choice not in fitting]
+    warnings = {StudyWarning("too_few_items", without_score(choice, items)): None for choice in few}
     provenance: dict[str, Any] = {}
-    one_way = tuple(choice for choice in scoring.metrics if not choice.metric.symmetric)
+    one_way = tuple(choice for choice in fitting if not choice.metric.symmetric)
     total, done = len(names) * (len(names) - 1) // 2, 0
     progress("score", 0, total)
     for first, second in shelf.pairs():
-        for a, b, metrics in ((first, second, scoring.metrics), (second, first, one_way)):
+        for a, b, metrics in ((first, second, fitting), (second, first, one_way)):
             if not metrics:
                 continue
             report = measure(

@@ -12,6 +12,7 @@ from alignment.comparison import Items, Scoring, fewer_samples
 from alignment.comparison.request import Progress
 from alignment.comparison.score import silent
 from alignment.hub import Datasets
+from alignment.metrics import without_score
 from alignment.models import Hub
 from alignment.probes import Draw
 from alignment.report.study import MatrixResult, StudyModel, StudyReport, StudyWarning
@@ -19,7 +20,7 @@ from alignment.study.matrices import matrix_of
 from alignment.study.models import Models
 from alignment.study.pairs import measure_pairs
 from alignment.study.reference import ReferenceKernel, predict, read_reference
-from alignment.study.reference.scores import least_items
+from alignment.study.reference.scores import chosen, least_items
 from alignment.study.request import ROOM, Study
 from alignment.study.shelf import Shelf
 from alignment.study.trend import find_trend, mean_alignment
@@ -99,7 +100,7 @@ def conclude(
         progress: called with the stage (`score`, `predict`), how much is done, of how much.
 
     Raises:
-        RequestError: if they do not hold the same items, or too few for a metric.
+        RequestError: if they do not hold the same items, or too few for what is asked.
     """
     shelf = Shelf(answers, scoring, room)
     pairs = measure_pairs(names, answers, scoring, shelf, progress)
@@ -112,7 +113,7 @@ def conclude(
     prediction = None
     if reference is not None:
         prediction = predict(names, answers, reference, shelf.of_items, scoring, progress)
-        warnings += _of_kernel(reference.facts, len(reference.rows), len(draw))
+        warnings += _of_kernel(reference, scoring, len(draw))
     return StudyReport(
         samples=len(draw),
         models=tuple(
@@ -160,7 +161,7 @@ def _coarse(models: int, scoring: Scoring, results: list[MatrixResult]) -> list[
     """Returns a warning if shuffles are too few for one pair alone to be found among all."""
     count = scoring.calibration.permutations
     pairs = models * (models - 1) // 2
-    pairs *= 1 if all(result.symmetric for result in results) else 2
+    pairs *= 1 if all(result.symmetric for result in results if result.p_value is not None) else 2
     need = round(pairs / _ALPHA)
     if not count or count + 1 >= need:
         return []
@@ -171,12 +172,17 @@ def _coarse(models: int, scoring: Scoring, results: list[MatrixResult]) -> list[
     return [StudyWarning("few_permutations", detail)]
 
 
-def _of_kernel(facts: dict[str, object], used: int, drawn: int) -> list[StudyWarning]:
-    warnings = []
+def _of_kernel(reference: ReferenceKernel, scoring: Scoring, drawn: int) -> list[StudyWarning]:
+    used = len(reference.rows)
+    warnings = [
+        StudyWarning("too_few_items", f"against the kernel, {without_score(choice, used)}")
+        for choice in chosen(scoring.metrics)
+        if used < choice.least_items
+    ]
     if used < drawn:
         detail = f"{drawn - used} of {drawn} items never occur together with any: the kernel is compared on {used}"
         warnings.append(StudyWarning("absent_items", detail))
-    share = facts["negative_share"]
+    share = reference.facts["negative_share"]
     if isinstance(share, float) and share > _INDEFINITE:
         detail = (
             f"{share:.0%} of the centred kernel's spectrum is negative, which no model's kernel can follow; "

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, RowMapping
 
 from alignment.activations import Layers, select_layers
 from alignment.errors import RequestError
-from alignment.metrics import METRICS, MetricChoice, parse_metrics
+from alignment.metrics import METRICS, MetricChoice, find_shortage, parse_metrics
 from alignment.models import POOLINGS, Pooling
 from alignment.references import ModelRef
 from app.api.errors import pointer
@@ -85,21 +85,22 @@ def check_layer_count(layers: Layers, settings: Settings, pointer: str) -> None:
 
 
 def check_items(choices: Sequence[MetricChoice], request: Request, probe: RowMapping) -> None:
-    """Refuses metrics that need more items than are drawn.
+    """Refuses metrics of which none can be measured on what is drawn, and a k that it does not allow.
 
     Raises:
         Problem: 422.
     """
     items = min(request.samples, probe["samples"])
-    why = "" if items == request.samples else f" (all that the probe set {probe['name']!r} has)"
-    for choice in choices:
-        least = choice.metric.minimum_items(choice.values)
-        if items < least:
-            place = next(
-                (f"/metrics/{i}" for i, asked in enumerate(request.metrics) if asked.name == choice.metric.name),
-                "/metrics",
-            )
-            raise invalid(place, f"{choice.key} needs at least {least} items, and {items} are drawn{why}")
+    short = find_shortage(choices, items)
+    if short is not None:
+        why = "" if items == request.samples else f" (all that the probe set {probe['name']!r} has)"
+        places = [place for place, asked in enumerate(request.metrics) if _is(asked, short.choice)]
+        at = f"/metrics/{places[0]}" if places else "/metrics"
+        raise invalid(at, f"{short.need}, and {items} are drawn{why}; {short.remedy}")
+
+
+def _is(asked: Metric, choice: MetricChoice) -> bool:
+    return asked.name != "all" and MetricChoice.of(asked.name, asked.params).key == choice.key
 
 
 def check_model(

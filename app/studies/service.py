@@ -12,7 +12,6 @@ from alignment.errors import UnknownNameError
 from alignment.metrics import MetricChoice
 from alignment.models import Pooling
 from alignment.references import ModelRef
-from alignment.study.reference.scores import least_items
 from app.api.errors import pointer
 from app.api.state import State
 from app.jobs import NewJob
@@ -65,7 +64,6 @@ def create(state: State, connection: Connection, principal: Principal, body: New
     capability = _capability(body, models)
     source = None
     if body.reference is not None:
-        _check_kernel_items(body, metrics, probe)
         source = references.find_source(state, connection, principal, body.reference, probe)
     request = shown(body, metrics, source)
     row = state.ledger.submit(
@@ -168,9 +166,3 @@ def _capability(body: NewStudy, models: Mapping[str, RowMapping]) -> dict[str, f
     if len(found) < len(body.capability):
         raise invalid("/capability", "a model is given two numbers; give each model one")
     return {model["id"]: found[name] for name, model in models.items()}
-
-
-def _check_kernel_items(body: NewStudy, metrics: Sequence[MetricChoice], probe: RowMapping) -> None:
-    items, least = min(body.samples, probe["samples"]), least_items(metrics)
-    if items < least:
-        raise invalid("/reference", f"the comparison with a kernel needs {least} items, and {items} are drawn")

@@ -28,3 +28,31 @@ def test_sides_and_layers_of_different_precision_are_compared(budget: int, dtype
     double = score(replace(a, values=(values[0].double(),)), wide, scoring)
     for mixed, whole in zip(score(a, b, scoring).metrics, double.metrics, strict=True):
         assert mixed.grid[0] == pytest.approx(whole.grid[0], abs=1e-5)
+
+
+@pytest.mark.parametrize("items", [3, 4, 9, 11, 12])
+def test_metrics_with_too_few_items_are_null_with_the_reason_and_the_others_as_they_are_alone(items: int) -> None:
+    x = torch.tensor(np.random.default_rng(0).normal(size=(items, 3)))
+    side = Activations(("l",), (x,), None, Origin("a", "0"))
+    metrics = parse_metrics(["all"])
+    plain = Scoring(metrics, calibration=Calibration(5, 0), preprocess=Preprocessing(clip=None))
+    report = score(side, side, plain)
+    assert [result.key for result in report.metrics] == [choice.key for choice in metrics]
+    for choice, result in zip(metrics, report.metrics, strict=True):
+        reasons = [w.detail for w in report.warnings if w.code == "too_few_items" and w.detail.startswith(choice.key)]
+        if items < choice.least_items:
+            assert (result.grid, result.best, result.null_mean_grid, result.null_method) == (
+                ((None,),),
+                None,
+                None,
+                None,
+            )
+            assert reasons == [
+                f"{choice.key} has no score: it needs at least {choice.least_items} items, and there are {items}"
+            ]
+        else:
+            assert not reasons
+            assert result == score(side, side, replace(plain, metrics=(choice,))).metrics[0]
+    told = [w.detail for w in report.warnings if w.code != "too_few_items"]
+    few = [choice.key for choice in metrics if items < choice.least_items]
+    assert not [key for key in few if any(key in detail.replace("unbiased_cka", "") for detail in told)]

@@ -9,7 +9,9 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from alignment.metrics import METRICS
+from alignment.comparison import Scoring
+from alignment.errors import RequestError
+from alignment.metrics import METRICS, MetricChoice, find_shortage, parse_metrics
 from app.comparisons import service as comparisons
 from app.comparisons.schemas import NewComparison
 from app.jobs.handler import Task, queues_of
@@ -82,6 +84,24 @@ def test_what_is_shown_can_be_posted_again_and_gives_the_same(service: Service, 
     assert service.client.post(PATH, json=first).json()["request"] == first
 
 
+@pytest.mark.parametrize("metrics", ["all", ["svcca", "mutual_knn"], ["cka", "mutual_knn:k=10"], ["cka", "cknna:k=2"]])
+def test_the_door_and_the_work_refuse_the_same_for_too_few_items(
+    service: Service, body: Body, metrics: str | list[str]
+) -> None:
+    for samples in range(1, 14):
+        shown = service.client.post(PATH, json={**body, "metrics": metrics, "samples": samples})
+        asked = Scoring(parse_metrics([metrics] if isinstance(metrics, str) else metrics))
+        if shown.status_code == 422:
+            with pytest.raises(RequestError) as refusal:
+                asked.require_items(samples)
+            assert str(refusal.value).partition(", and there are")[0] in shown.text
+        else:
+            asked.require_items(samples)
+            # as the work reads it: every parameter written out
+            written = [MetricChoice.of(one["name"], one["params"]) for one in shown.json()["request"]["metrics"]]
+            assert find_shortage(written, samples) is None
+
+
 @pytest.mark.parametrize("metrics", ["all", ["all"]])
 def test_all_is_every_metric(service: Service, body: Body, metrics: Any) -> None:
     made = service.client.post(PATH, json={**body, "metrics": metrics}).json()
@@ -129,6 +149,13 @@ def test_a_model_may_be_compared_with_itself(service: Service, body: Body, regis
         ({"metrics": ["cka:kernel"]}, "/metrics/0", "key=value"),
         ({"metrics": [{"name": "mutual_knn", "params": {"k": 40}}]}, "/metrics/0", "at least 41 items, and 40 are"),
         ({"samples": 5}, "/metrics/0", "mutual_knn needs at least 11 items, and 5 are drawn"),
+        (
+            {"samples": 5, "metrics": ["svcca", "mutual_knn"]},
+            "/metrics/1",
+            "needs at least 11 items, the other metrics",
+        ),
+        ({"samples": 2, "metrics": "all"}, "/metrics", "cka needs at least 3 items, the other metrics no fewer"),
+        ({"samples": 9, "metrics": ["cka", "lcs_knn:k=5", "lcs_knn:k=9"]}, "/metrics/2", "samples, or a smaller k"),
         ({"samples": 0}, "/samples", "greater than or equal to 1"),
         ({"samples": "20"}, "/samples", "valid integer, not '20'"),
         ({"samples": 100_001}, "/samples", "at most 100000"),

@@ -84,6 +84,27 @@ def test_what_has_no_meaning_is_an_empty_field_and_nan(service: Service, body: d
     assert service.client.get(f"{made}/heatmap").status_code == 200
 
 
+def test_a_metric_with_too_few_items_is_null_everywhere_and_the_others_are_not(
+    service: Service, body: dict[str, Any]
+) -> None:
+    made = service.client.post(PATH, json={**body, **QUICK, "metrics": "all", "samples": 11}).headers["location"]
+    service.work_off()
+    result = service.client.get(made).json()["result"]
+    null = {metric["key"] for metric in result["metrics"] if metric["best"] is None}
+    assert null == {"svcca", "pwcca"}  # pwcca, for the ranks of both layers come to more
+    (said,) = [warning["detail"] for warning in result["warnings"] if warning["code"] == "too_few_items"]
+    assert said == "svcca has no score: it needs at least 12 items, and there are 11"
+    params = {"metric": "svcca"}
+    shown = service.client.get(f"{made}/grid", params=params).json()
+    assert (shown["grid"], shown["null_mean_grid"], shown["null_method"]) == ([[None] * 3] * 3, None, None)
+    rows = service.client.get(f"{made}/grid", params={**params, "format": "csv"}).text.splitlines()
+    assert rows[1:] == [f"layer.{row},,," for row in range(3)]
+    with np.load(io.BytesIO(service.client.get(f"{made}/grid", params={**params, "format": "npz"}).content)) as arrays:
+        assert np.isnan(arrays["grid"]).all()
+    for kind in ("svg", "png"):
+        assert service.client.get(f"{made}/heatmap", params={**params, "format": kind}).status_code == 200
+
+
 def test_the_picture_has_names_and_no_path(service: Service, done: str) -> None:
     answer = service.client.get(f"{done}/heatmap")
     assert answer.headers["content-type"] == "image/svg+xml"

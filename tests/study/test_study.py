@@ -180,3 +180,23 @@ def test_views_of_two_sides_are_refused(monkeypatch, ask, tmp_path):
     monkeypatch.setattr(source, "load_encoder", lambda ref, **_: FakeEncoder.of(modality="array"))
     with pytest.raises(RequestError, match="a study has no sides"):
         study(ask("path:a", "path:b", probe=str(path)))
+
+
+def test_a_metric_with_too_few_items_is_null_for_every_pair_and_said_once(plant, ask):
+    models = [plant(name, 1, seed=number) for number, name in enumerate("abc")]
+    metrics = ("cka", "cycle_knn", "svcca")
+    able = {model: number for number, model in enumerate(models)}
+    found = study(ask(*models, metrics=metrics, samples=9, capability=able))
+    alone = study(ask(*models, metrics=("cka",), samples=9, capability=able))
+    assert found.metrics[0] == alone.metrics[0]
+    for result in found.metrics[1:]:
+        assert np.isnan(values(result.matrix)).all()
+        assert (result.p_value, result.q_value, result.trend) == (None, None, None)
+    told = [
+        warning.detail.partition(" has no score")[0] for warning in found.warnings if warning.code == "too_few_items"
+    ]
+    assert told == ["cycle_knn", "svcca"]
+    with pytest.raises(RequestError, match="svcca needs at least 12 items, and there are 9"):
+        study(ask(*models, metrics=("svcca",), samples=9))
+    with pytest.raises(RequestError, match="cycle_knn:k=9 needs at least 10 items"):
+        study(ask(*models, metrics=("cka", "cycle_knn:k=9"), samples=9))

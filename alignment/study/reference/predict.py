@@ -52,6 +52,9 @@ def predict(
         views = made(number, reference.rows)
         kernel = torch.from_numpy(reference.values).to(views.device)
         for place, choice in enumerate(metrics):
+            if len(kernel) < choice.least_items:
+                fits[place].append(KernelFit(name, activations.layers, (None,) * len(activations.layers)))
+                continue
             scores = kernel_scores(choice, views, kernel, pairings.to(views.device))
             fits[place].append(_fit(name, activations.layers, scores, choice))
     progress("predict", len(names), len(names))

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from alignment.metrics import MetricChoice
+from alignment.metrics import MetricChoice, fewest_items
 from alignment.views import EdgeFinder, Kernel, Views
 
 METRICS = ("cka", "unbiased_cka", "mutual_knn")
@@ -100,11 +100,14 @@ def _cka(
 
 
 def chosen(metrics: Sequence[MetricChoice]) -> tuple[MetricChoice, ...]:
-    """Returns the metrics that a kernel is compared by, mutual_knn with the k that the study itself asks for."""
+    """Returns the metrics that a kernel is compared by, mutual_knn with the k that the study itself asks for.
+
+    As in a comparison, one that there are too few items for is null, and the others are measured.
+    """
     asked = {choice.metric.name: choice for choice in metrics if choice.metric.name == "mutual_knn"}
     return tuple(asked.get(name) or MetricChoice.of(name) for name in METRICS)
 
 
 def least_items(metrics: Sequence[MetricChoice]) -> int:
     """Returns how many items the comparison with a kernel needs."""
-    return max(choice.metric.minimum_items(choice.values) for choice in chosen(metrics))
+    return fewest_items(chosen(metrics))
