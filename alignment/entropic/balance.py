@@ -147,20 +147,23 @@ def balance_of(problem: Problem, found: Symmetries, values: Mapping[str, Tensor]
     Raises:
         WorkError: if the gradients are not finite.
     """
-    weights = {name: p.detach() for name, p in problem.parameters.items()}
-    norms = {name: float(values[name].sum()) for name in found.layers if name in values}
+    net = values
+    if decay:  # which bears the same forms of the weights
+        weights = {name: p.detach()[None] for name, p in problem.parameters.items()}
+        net = {name: values[name] - decay * form(weights)[0] for name, form in forms(problem, found).items()}
+    norms, left = ({n: float(v[n].sum()) for n in found.layers if n in v} for v in (values, net))
     made = Balance(
         square=sum(float(values[name].sum()) for name in problem.parameters),
-        units=tuple(_units(group, values, weights, decay) for group in trained_units(problem, found)),
+        units=tuple(_units(group, values, net) for group in trained_units(problem, found)),
         layers=norms,
-        layer=_layer(norms, weights, decay),
+        layer=_layer(norms, left),
         matrices=tuple(
-            PairBalance(group.place, "matrix", _pair(values[f"in {group.place}"], values[f"out {group.place}"]))
+            PairBalance(group.place, "matrix", _pair(f"in {group.place}", f"out {group.place}", values, net))
             for group in trained_units(problem, found)
             if group.linear
         ),
         heads=tuple(
-            PairBalance(pair.place, pair.kind, _pair(values[f"left {key(pair)}"], values[f"right {key(pair)}"]))
+            PairBalance(pair.place, pair.kind, _pair(f"left {key(pair)}", f"right {key(pair)}", values, net))
             for pair in trained_heads(problem, found)
         ),
         absent=found.absent,
@@ -205,12 +208,9 @@ def unit_sums(group: Units, values: Mapping[str, Tensor]) -> tuple[Float[Tensor,
     return torch.stack(parts).sum(0), values[group.outgoing].sum(0)
 
 
-def _units(group: Units, values: Mapping[str, Tensor], weights: Mapping[str, Tensor], decay: float) -> UnitBalance:
-    entering, leaving = unit_sums(group, values)
-    difference, total = entering - leaving, entering + leaving
-    if decay:
-        inside, outside = unit_sums(group, {name: w.square() for name, w in weights.items()})
-        difference = difference - decay * (inside - outside)
+def _units(group: Units, values: Mapping[str, Tensor], net: Mapping[str, Tensor]) -> UnitBalance:
+    entering, leaving = unit_sums(group, net)
+    difference, total = entering - leaving, torch.stack(unit_sums(group, values)).sum(0)
     live = (total > _LIVE * total.max()) & (total > 0)
     if not live.any():
         return UnitBalance(group.place, 0.0, 0.0, 0.0, 0)
@@ -219,17 +219,16 @@ def _units(group: Units, values: Mapping[str, Tensor], weights: Mapping[str, Ten
     return UnitBalance(group.place, mass, float(each.mean()), float(each.max()), int(live.sum()))
 
 
-def _layer(norms: Mapping[str, float], weights: Mapping[str, Tensor], decay: float) -> float | None:
+def _layer(norms: Mapping[str, float], net: Mapping[str, float]) -> float | None:
     if len(norms) < 2:
         return None
-    level = [norm - decay * float(weights[name].square().sum()) for name, norm in norms.items()]
-    mean = sum(norms.values()) / len(norms)
+    mean, level = sum(norms.values()) / len(norms), net.values()
     return (max(level) - min(level)) / mean if mean > 0 else 0.0
 
 
-def _pair(one: Float[Tensor, "h n n"], other: Float[Tensor, "h n n"]) -> tuple[float, ...]:
-    size = torch.linalg.matrix_norm(one) + torch.linalg.matrix_norm(other)
-    gap = torch.linalg.matrix_norm(one - other)
+def _pair(one: str, other: str, values: Mapping[str, Tensor], net: Mapping[str, Tensor]) -> tuple[float, ...]:
+    size = torch.linalg.matrix_norm(values[one]) + torch.linalg.matrix_norm(values[other])
+    gap = torch.linalg.matrix_norm(net[one] - net[other])
     return tuple(torch.where(size > 0, gap / size, 0.0).tolist())
 
 

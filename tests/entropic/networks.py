@@ -6,7 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from alignment.entropic.chance import generator, normal
+from alignment.entropic.initial import dense_network
 from alignment.entropic.problem import Problem, cross_entropy, square_error
+from alignment.models import DenseConfig
 
 
 class Attention(nn.Module):
@@ -105,6 +108,30 @@ def problem(kind: str, rows: int = 6, seed: int = 0) -> Problem:
         ids = torch.randint(0, 5, (rows, 3), generator=random)
         return Problem(seeded(model, seed), square_error, ids, normal(rows, 3))
     raise ValueError(kind)
+
+
+def relu_problem(seed: int = 0, widths: tuple[int, ...] = (4, 9, 7, 3), *, bias: bool = True) -> Problem:
+    """A ReLU network far from balance, on random rows."""
+    network = dense_network(DenseConfig(widths, "relu", bias=bias), seed, "a", spread=0.7)
+    random = generator(seed, "rows")
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter += 0.2 * normal(random, *parameter.shape)
+    return Problem(network, square_error, normal(random, 40, widths[0]), normal(random, 40, widths[-1]))
+
+
+def attention_problem(seed: int = 0) -> Problem:
+    """An attention layer and a linear one, on random rows."""
+    model = seeded(nn.Sequential(Attention(6, 2), nn.Flatten(), nn.Linear(24, 3)), seed)
+    random = generator(seed, "rows")
+    return Problem(model, square_error, normal(random, 60, 4, 6), normal(random, 60, 3))
+
+
+def tanh_problem(seed: int = 0) -> Problem:
+    """A smooth network on random rows, in which a step follows a flow."""
+    random = generator(seed, "rows")
+    network = dense_network(DenseConfig((3, 5, 4, 2), "tanh"), seed, "a")
+    return Problem(network, square_error, normal(random, 30, 3), normal(random, 30, 2))
 
 
 KINDS = ("mlp", "recurrent", "convolutions", "attention", "transformer", "padded")

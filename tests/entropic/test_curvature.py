@@ -15,7 +15,7 @@ from alignment.entropic.recipes import TrainingRequest, train
 from alignment.entropic.sharpness import largest_eigenvalue, linear_trace, trace
 from alignment.errors import TrainingError
 from alignment.models import DenseConfig
-from tests.entropic.networks import KINDS, problem
+from tests.entropic.networks import KINDS, problem, tanh_problem
 
 
 def hessian(made: Problem) -> torch.Tensor:
@@ -53,10 +53,7 @@ def test_the_exact_trace_of_a_linear_network() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_entropic_flow_follows_a_step_one_order_further(seed: int) -> None:
-    network = dense_network(DenseConfig((3, 5, 4, 2), "tanh"), seed, "a")
-    random = generator(seed, "rows")
-    made = Problem(network, square_error, normal(random, 30, 3), normal(random, 30, 2))
-    with_entropy, without = local_order(made).slopes
+    with_entropy, without = local_order(tanh_problem(seed)).slopes
     assert 2.8 <= with_entropy <= 3.1
     assert 1.85 <= without <= 2.1
 
