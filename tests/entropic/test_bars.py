@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.benchmarks.acceptance import exact
 from tests.entropic import bars
 
 SEED = 7  # none of those that the settings were found with
@@ -58,6 +59,11 @@ def test_relu_networks_come_near_balance() -> None:
     deeper = bars.relu(SEED, (6, 8, 8, 2), bias=False)
     assert deeper.entropic.neuron < min(0.2, deeper.plain.neuron / 2)
     assert ratio(deeper.entropic) < 1.2
+
+
+def test_what_holds_to_rounding_and_the_local_order() -> None:
+    for name, values, bar, holds in exact([SEED]):
+        assert all(holds(value) for value in values), f"{name}: {values} is not {bar}"
 
 
 def test_isotropic_noise_leads_to_the_flattest_minimum_and_other_noise_to_a_sharper_one() -> None:
