@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
 from dataclasses import replace
-from importlib import metadata
 from typing import Any
 
 import torch
@@ -28,9 +26,10 @@ from alignment.errors import OverBudgetError
 from alignment.metrics import METRICS, InfluencePairing, MetricChoice, without_score
 from alignment.preprocessing import prepare_all
 from alignment.report import AlignmentReport, Best, Grid, MetricResult, ReportWarning
+from alignment.report.versions import versions
 from alignment.views import Views
 
-_PACKAGES = ("accord", "torch", "transformers", "tokenizers", "numpy", "pillow")
+_READ_BY = ("transformers", "tokenizers", "pillow")  # what the activations may come of, beside what computes
 
 
 def silent(stage: str, done: int, total: int) -> None:
@@ -97,7 +96,8 @@ def measure(
     warnings += [reason for _, reason in found if reason is not None]
     warnings += _undefined([result for result, reason in found if reason is None], views)
     warnings += _unmade(results, scoring.calibration)
-    made_by = {"model_a": a.origin, "model_b": b.origin, "device": str(device), "dtype": None, **_versions(scoring)}
+    made_by = {"model_a": a.origin, "model_b": b.origin, "device": str(device), "dtype": None}
+    made_by |= {"versions": versions(*_READ_BY), "seed": scoring.seed}
     made_by["limits"] = {"budget_bytes": scoring.budget, "operations": scoring.calibration.operations}
     return AlignmentReport(len(a), a.layers, b.layers, tuple(results), tuple(warnings), {**made_by, **provenance})
 
@@ -237,13 +237,3 @@ def _undefined(results: list[MetricResult], views: list[Views]) -> list[ReportWa
             detail = f"{result.key} has no meaning in {count} cells: {reason}"
             warnings.append(ReportWarning("undefined_score", detail))
     return warnings
-
-
-def _versions(scoring: Scoring) -> dict[str, Any]:
-    versions = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:  # run from a checkout that is not installed
-            versions[package] = "unknown"
-    return {"versions": versions, "seed": scoring.seed}

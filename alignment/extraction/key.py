@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
-from importlib import metadata
 
 from alignment.activations import Layers
 from alignment.models import Pooling
 from alignment.probes import Draw
 from alignment.probes.probe_set import Side
+from alignment.report.versions import installed_version
 
 _METHOD = 1  # raised when `extract` comes to give other numbers from the same packages
 _PACKAGES = (
@@ -76,10 +76,6 @@ class Key:
 
 
 def _code() -> str:
-    versions = {"method": str(_METHOD)}
-    for package in _PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:  # an optional one
-            continue
+    found = {package: installed_version(package) for package in _PACKAGES}
+    versions = {"method": str(_METHOD)} | {package: version for package, version in found.items() if version}
     return json.dumps(versions, sort_keys=True)

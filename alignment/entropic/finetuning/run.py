@@ -24,7 +24,6 @@ from alignment.entropic.finetuning.result import METRICS, FinetuneResult, Standi
 from alignment.entropic.finetuning.stage import ContrastiveStage
 from alignment.entropic.pretrained.contrastive import Contrastive, contrastive_loss
 from alignment.entropic.pretrained.items import task_items
-from alignment.entropic.recipes.provenance import versions
 from alignment.entropic.training.keeper import Keeper
 from alignment.entropic.training.pair import Progress, silent
 from alignment.entropic.training.trainee import Trainee
@@ -36,6 +35,7 @@ from alignment.models.trainable import Trainable, open_trainable
 from alignment.preprocessing import Preprocessing, prepare
 from alignment.probes import load_probe
 from alignment.references import ModelRef
+from alignment.report.versions import versions
 from alignment.views import Views
 
 _HELD_OUT = 0.25
@@ -142,7 +142,7 @@ def finetune(
             "fingerprints": {"model": fingerprint, "towards": other.fingerprint},
             "trained": sum(p.numel() for p in trained),
             "learnt": len(learnt),
-            **versions(),
+            "versions": versions(),
             "device": "cpu",
             "dtype": "float32",
         },

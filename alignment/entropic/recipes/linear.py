@@ -25,7 +25,6 @@ from alignment.entropic.prediction import LinearTheory
 from alignment.entropic.problem import Problem, square_error
 from alignment.entropic.recipes.facts import LINEAR, RecipeFacts
 from alignment.entropic.recipes.linear_warnings import divergence_advice, linear_warnings
-from alignment.entropic.recipes.provenance import versions
 from alignment.entropic.recipes.request import TrainingRequest
 from alignment.entropic.recipes.result import Member, Prediction, TrainingResult
 from alignment.entropic.rows import Rows
@@ -39,6 +38,7 @@ from alignment.entropic.training.point import AlignmentPoint
 from alignment.entropic.training.trainee import Piece, Trainee
 from alignment.errors import TrainingError
 from alignment.models import DenseNetwork
+from alignment.report.versions import versions
 
 WIDTHS = {"a": (6, 8), "b": (5, 7, 6)}
 SAMPLING = Sampling(batch=1, rows="all")
@@ -135,7 +135,7 @@ class LinearRecipe:
             warnings=linear_warnings(
                 self.request, list(problems.values()), [m.prediction for m in members if m.prediction], SAMPLING
             ),
-            provenance={"request": self.request.to_dict(), **versions(), "device": "cpu", "dtype": "float64"},
+            provenance={"request": self.request.to_dict(), "versions": versions(), "device": "cpu", "dtype": "float64"},
             seconds=time.process_time() - begun,
             probe=self.probe(),
         )

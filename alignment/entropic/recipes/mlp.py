@@ -19,7 +19,6 @@ from alignment.entropic.kernels import kernel_alignment
 from alignment.entropic.loss import EntropicLoss
 from alignment.entropic.recipes.examined import estimation, first, point, problem_of, states
 from alignment.entropic.recipes.facts import MLP, RecipeFacts
-from alignment.entropic.recipes.provenance import versions
 from alignment.entropic.recipes.request import TaskName, TrainingRequest
 from alignment.entropic.recipes.result import Member, TrainingResult, TrainingWarning
 from alignment.entropic.rows import Rows
@@ -32,6 +31,7 @@ from alignment.entropic.training.trainee import Trainee
 from alignment.entropic.views import View
 from alignment.errors import TrainingError
 from alignment.models import DenseConfig, DenseNetwork
+from alignment.report.versions import versions
 
 HIDDEN = {"a": (48, 48), "b": (64, 64)}
 _RATE, _BATCH, _STEPS, _CHUNK = 3e-3, 64, 2000, 100
@@ -156,7 +156,7 @@ class MlpRecipe:
                 "rate": _RATE,
                 "batch": _BATCH,
                 "anneal": self.anneal,
-                **versions(),
+                "versions": versions(),
                 "device": "cpu",
                 "dtype": "float64",
             },

@@ -21,7 +21,6 @@ from alignment.entropic.loss import EntropicLoss
 from alignment.entropic.masking import SHARES
 from alignment.entropic.recipes.examined import estimation, first, point
 from alignment.entropic.recipes.facts import TRANSFORMER, RecipeFacts
-from alignment.entropic.recipes.provenance import versions
 from alignment.entropic.recipes.request import TrainingRequest
 from alignment.entropic.recipes.result import Member, TrainingResult, TrainingWarning
 from alignment.entropic.recipes.tower_pair import TowerPair
@@ -35,6 +34,7 @@ from alignment.entropic.training.point import AlignmentPoint
 from alignment.entropic.training.trainee import Trainee
 from alignment.entropic.views import View
 from alignment.errors import TrainingError, UnknownNameError
+from alignment.report.versions import versions
 
 MODALITY = "modality"  # the view that is no picture: the item's name
 _STRENGTHS = {"finite_difference": 0.1, "ghost_norm": 0.03}
@@ -148,7 +148,7 @@ class TransformerRecipe:
                 "anneal": self.anneal,
                 **({"hidden": SHARES} if self.request.task == "masked" else {}),
                 "held_out": len(pair.held["a"].inputs),
-                **versions(),
+                "versions": versions(),
                 "device": "cpu",
                 "dtype": "float32",
             },
