@@ -16,14 +16,16 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from alignment.preprocessing import PreparedLayer
+from alignment.views import ahead
 from alignment.views.identical import identical
+from alignment.views.largest import largest
 
 # How far a product of two rows may be off, in units of eps * sqrt(width) * |x| * |y|: rounding errors add up like a
 # random walk. tests/benchmarks/rounding.py prints the largest seen.
 SLACK = 4.0
 _EXACT = ("ieee", "none")  # what torch calls float32 products that are formed of float32
-_GROUP, _FEW = 64, 4  # items of a group, and how many times as many groups as wanted make it worth their while
 _ROWS = 512  # of a block of products: enough for the product's full speed
+_APART = 16  # numbers between rows, lest these be a power of two apart and all share the same few places of a cache
 _CROWD = 16  # times as many candidates as wanted: a row that float64 products go through as a whole
 # how much less a float64 product is off
 WIDER = {torch.float32: torch.finfo(torch.float64).eps / torch.finfo(torch.float32).eps, torch.float64: 1.0}
@@ -116,11 +118,15 @@ def symmetric_product(features: Float[Tensor, "n d"], block: int = 128) -> Float
     """Returns `X Xᵀ` from its upper triangle alone, which is half the work of the full product."""
     n = len(features)
     out = features.new_empty(n, n)
+    room = None if ahead.runs_ahead(features.device) else features.new_empty(min(block, n), n + _APART)
     for start in range(0, n, block):
         stop = min(start + block, n)
         upper = out[start:stop, start:]
         torch.mm(features[start:stop], features[start:].T, out=upper)
-        out[stop:, start:stop] = upper[:, stop - start :].T
+        rest = upper[:, stop - start :]
+        if room is not None:
+            rest = room[: stop - start, : n - stop].copy_(rest)
+        out[stop:, start:stop] = rest.T
     return out
 
 
@@ -129,31 +135,10 @@ def select(
 ) -> tuple[Int[Tensor, "r k"], Bool[Tensor, " r"], Float[Tensor, " r"]]:
     """Returns each row's k largest, the rows that they are in doubt for, and the least product of a candidate."""
     wanted = min(k + 1, products.shape[1] - 1)
-    values, index = _largest(products, wanted)
+    values, index = largest(products, wanted)
     gaps = values[:, :-1] - values[:, 1:]
     unsure = (gaps <= 2 * slack.unsqueeze(1)).any(dim=1)
     return index[:, :k].contiguous(), unsure, values[:, k - 1].double() - 2 * slack
-
-
-def _largest(products: Float[Tensor, "r n"], count: int) -> tuple[Float[Tensor, "r k"], Int[Tensor, "r k"]]:
-    """Returns each row's largest products and where they are, in descending order.
-
-    A full selection costs ten times a maximum. In a long row, the largest `count` are among the `count` groups of the
-    largest maxima, so that only these groups are gone through. Ties may fall either way: `_decide` settles them.
-    """
-    rows, n = products.shape
-    groups = n // _GROUP
-    if groups < _FEW * count:
-        values, index = products.topk(count, dim=1)
-        return values, index
-    whole = groups * _GROUP
-    peaks = products[:, :whole].view(rows, _GROUP, groups).amax(dim=1)
-    chosen = peaks.topk(count, dim=1).indices.unsqueeze(1)
-    members = (chosen + groups * torch.arange(_GROUP, device=products.device).view(1, -1, 1)).flatten(1)
-    rest = torch.arange(whole, n, device=products.device).expand(rows, -1)
-    candidates = torch.cat([members, rest], dim=1)
-    values, place = products.gather(1, candidates).topk(count, dim=1)
-    return values, candidates.gather(1, place)
 
 
 def _settle(
@@ -174,18 +159,19 @@ def _settle(
     below = products.new_tensor(-torch.inf)
     near = products >= floor.unsqueeze(1).to(products.dtype).nextafter(below)
     crowded = near.sum(dim=1) > _CROWD * k
-    if not crowds and crowded.any():
+    if not crowded.any():
+        return _decide(layer, products, near, items, slack, k)
+    if not crowds:
         raise _CrowdError
     chosen = torch.empty(len(items), k, dtype=torch.int64, device=items.device)
-    chosen[~crowded] = _decide(layer, near[~crowded], items[~crowded], k)
-    if not crowded.any():
-        return chosen
+    others = ~crowded
+    chosen[others] = _decide(layer, products[others], near[others], items[others], slack[others], k)
     for part in torch.split(crowded.nonzero().squeeze(1), max(1, _PAIRS // products.shape[1])):
-        wide = wide_products(layer, items[part])
-        least = wide.topk(k, dim=1).values[:, -1] - 2 * WIDER[products.dtype] * slack[part]
+        wide, off = wide_products(layer, items[part]), WIDER[products.dtype] * slack[part]
+        least = wide.topk(k, dim=1).values[:, -1] - 2 * off
         nearer = wide >= least.unsqueeze(1)
         for few in torch.split(torch.arange(len(part), device=part.device), max(1, _PAIRS // int(nearer.sum(1).max()))):
-            chosen[part[few]] = _decide(layer, nearer[few], items[part[few]], k)
+            chosen[part[few]] = _decide(layer, wide[few], nearer[few], items[part[few]], off[few], k)
     return chosen
 
 
@@ -198,20 +184,37 @@ def wide_products(layer: PreparedLayer, items: Int[Tensor, " u"]) -> Float[Tenso
     return wide
 
 
-def _decide(layer: PreparedLayer, near: Bool[Tensor, "u n"], items: Int[Tensor, " u"], k: int) -> Int[Tensor, "u k"]:
-    """Returns the k nearest of each row's candidates, by their float64 products and then by their index."""
+def _decide(
+    layer: PreparedLayer,
+    products: Float[Tensor, "u n"],
+    near: Bool[Tensor, "u n"],
+    items: Int[Tensor, " u"],
+    slack: Float[Tensor, " u"],
+    k: int,
+) -> Int[Tensor, "u k"]:
+    """Returns the k nearest of each row's candidates, by their float64 products and then by their index.
+
+    A candidate whose product is further from every other's than their rounding has its place as it is.
+    """
     row, other = near.nonzero(as_tuple=True)
-    step = layer.at_once
-    exact = torch.cat(
-        [
-            # a sum along each row and not a matrix product: equal rows then give equal bits, wherever they stand
-            (layer.rows(items[row[at : at + step]]) * layer.rows(other[at : at + step])).sum(dim=1)
-            for at in range(0, len(row), step)
-        ]
-        or [torch.zeros(0, dtype=torch.float64, device=row.device)]
-    )
-    order = torch.from_numpy(np.lexsort((other.cpu().numpy(), -exact.cpu().numpy(), row.cpu().numpy()))).to(row.device)
+    exact = products[row, other].double()
+    order = _ordered(-exact, row)
+    place, value = row[order], exact[order]
+    close = (place[1:] == place[:-1]) & (value[:-1] - value[1:] <= 2 * slack[place[1:]])
+    doubt = torch.zeros_like(row, dtype=torch.bool)
+    doubt[order[1:][close]] = True
+    doubt[order[:-1][close]] = True
+    for part in torch.split(doubt.nonzero().squeeze(1), layer.at_once):
+        # a sum along each row and not a matrix product: equal rows then give equal bits, wherever they stand
+        exact[part] = (layer.rows(items[row[part]]) * layer.rows(other[part])).sum(dim=1)
+    order = _ordered(other, -exact, row)
     row, other = row[order], other[order]
     first = torch.searchsorted(row, torch.arange(len(items), device=row.device))
     place = first.unsqueeze(1) + torch.arange(k, device=row.device)
     return other[place]
+
+
+def _ordered(*keys: Tensor) -> Int[Tensor, " pairs"]:
+    """Returns the order by the last key, what ties in it by the one before, and so on."""
+    order = np.lexsort([key.cpu().numpy() for key in keys])
+    return torch.from_numpy(order).to(keys[0].device)

@@ -107,9 +107,9 @@ def test_crowds_of_equal_rows_are_told_apart_by_their_index_alone(budget, k, mon
 def test_candidates_of_a_crowd_grow_as_items_do(monkeypatch):
     counts, decide = [], neighbours._decide
 
-    def counted(layer, near, items, k):
+    def counted(layer, products, near, *rest):
         counts.append(int(near.sum()))
-        return decide(layer, near, items, k)
+        return decide(layer, products, near, *rest)
 
     monkeypatch.setattr(neighbours, "_decide", counted)
     for n in (1000, 4000):
@@ -127,3 +127,28 @@ def test_items_of_equal_marks_that_differ_are_no_group(monkeypatch):
     kept, source = same.identical(layer, 2)
     assert (x[kept[source]] == x).all()
     assert len(np.unique(x, axis=0)) < len(kept)
+
+
+def test_float64_forms_the_products_alone_that_are_too_near_to_another(monkeypatch):
+    random = np.random.default_rng(12)
+    x = random.normal(size=(400, 24)).astype(np.float32)
+    x[200:240] = x[:40] * (1 + 1e-6 * random.normal(size=(40, 1)))  # some are two of a kind
+    wide = x.astype(np.float64)
+    products = np.sort(wide @ wide.T - 1e9 * np.eye(400), axis=1)[:, ::-1][:, :12]
+    layer = prepare(torch.tensor(x), PLAIN)
+    gaps = products[:, :-1] - products[:, 1:] <= 2.1 * neighbours.rounding(layer.features()).numpy()[:, None]
+    alike = np.zeros(products.shape, dtype=bool)
+    alike[:, 1:] |= gaps
+    alike[:, :-1] |= gaps
+    formed = []
+
+    class Watched(type(layer)):
+        def rows(self, index):
+            formed.append(0 if isinstance(index, slice) else len(index))
+            return super().rows(index)
+
+    watched = Watched(layer.values, layer.bound, layer.norms, layer.scale)
+    found = nearest_neighbours(watched, 11, budget=GIBIBYTE)[0].numpy()
+    np.testing.assert_array_equal(found, literal(x, 11))
+    assert 0 < sum(formed) <= 2 * alike.sum()
+    assert alike.sum() < alike[alike.any(axis=1)].size / 3  # which all would be formed of

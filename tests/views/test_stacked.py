@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from alignment.preprocessing import Preprocessing, prepare
-from alignment.views import nearest_neighbours, neighbours
+from alignment.views import ahead, nearest_neighbours, neighbours
 from alignment.views import stacked as stack_of
 from alignment.views.stacked import stacked_neighbours
 from tests.metrics.support import PLAIN
@@ -41,6 +41,7 @@ def test_products_and_neighbours_are_those_of_each_layers_own_search():
 
 
 def test_the_host_waits_twice_for_a_stack(monkeypatch):
+    monkeypatch.setattr(ahead, "runs_ahead", lambda device: True)
     near = layers()[2]
     for count in (1, 5):
         stack = [prepare(torch.tensor(near, dtype=torch.float32), PLAIN)] * count
