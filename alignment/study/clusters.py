@@ -6,8 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.cluster.hierarchy import fcluster, leaves_list, linkage
-from scipy.spatial.distance import squareform
 
 from alignment.report.data import Grid
 from alignment.report.study import Clusters
@@ -30,6 +28,10 @@ def find_clusters(names: Sequence[str], alignment: Grid, what: str) -> Clusters:
 
     Source: Bar-Joseph et al. 2001, Bioinformatics 17 (leaf order); Rousseeuw 1987, J. Comput. Appl. Math. 20.
     """
+    # Loaded where it is used: half a second that all who only ask for studies, an API among them, would wait for.
+    from scipy.cluster.hierarchy import fcluster, leaves_list, linkage
+    from scipy.spatial.distance import squareform
+
     distance = distances(alignment)
     tree = linkage(squareform(distance, checks=False), method="average", optimal_ordering=True)
     order = [int(leaf) for leaf in leaves_list(tree)]

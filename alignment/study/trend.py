@@ -8,7 +8,6 @@ from itertools import permutations
 
 import numpy as np
 from jaxtyping import Int
-from scipy.stats import rankdata
 
 from alignment.report.data import Grid
 from alignment.report.study import Trend
@@ -54,7 +53,7 @@ def find_trend(capability: Sequence[float], alignment: Grid, what: str, *, seed:
     known = [value for value in means if value is not None]
     if len(known) < len(means) or len(set(known)) == 1 or len(set(capability)) == 1:
         return None
-    # Twice a rank is a whole number, ties or not: sums of their products are exact, and equal ones are seen to be.
+    # Doubled ranks are whole numbers, so that sums of their products are exact, and equal ones are seen to be.
     # Means are rounded first: what differs by the order of a sum alone is a tie.
     x = _doubled_ranks(list(capability))
     y = _doubled_ranks([round(value, 12) for value in known])
@@ -77,7 +76,9 @@ def find_trend(capability: Sequence[float], alignment: Grid, what: str, *, seed:
 
 
 def _doubled_ranks(values: Sequence[float]) -> Int[np.ndarray, " m"]:
-    return np.asarray(np.rint(2 * rankdata(values)), dtype=np.int64)
+    """Returns twice the mean rank of each value among all, from 1, ties sharing theirs: a whole number."""
+    _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
+    return (2 * np.cumsum(sizes) - sizes + 1)[group]
 
 
 def _every(count: int) -> Iterator[Int[np.ndarray, "orders m"]]:

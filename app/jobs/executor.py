@@ -27,6 +27,8 @@ PRELOAD = (
     "app.cli.main",
     "alignment.comparison",
     "alignment.study",
+    "scipy.cluster.hierarchy",
+    "scipy.stats",
     "transformers.modeling_utils",  # two seconds of each job that runs a model
 )
 

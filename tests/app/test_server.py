@@ -1,6 +1,8 @@
 """The API's process, as it is when it begins to answer."""
 
 import gc
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,3 +31,9 @@ def test_what_is_loaded_is_not_looked_through_again_while_requests_wait(
         gc.unfreeze()
         server._socket.close()
     assert left[0] < before / 100  # what a collection goes through
+
+
+def test_what_only_work_needs_is_not_loaded_into_the_api() -> None:
+    code = "import sys, app.main; print(sorted({'transformers', 'scipy', 'matplotlib', 'pyarrow'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
