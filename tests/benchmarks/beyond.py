@@ -7,9 +7,9 @@
 What the recipe `mlp` trains on its teacher or the digits (its views, widths, labels, batches and steps) with what it
 has no argument for: stochastic descent on few rows at a large rate, which has the entropy by itself; rebalancing every
 100 steps; three and four hidden layers; and the penalty by finite differences, on the batch of each step. Decays and
-strengths are those of `tests.benchmarks.pairs`, tuned on seeds of their own, 100 and 101, for two hidden layers; the
-finite difference's strength and the teacher's rate were chosen on seed 100 alone. What four layers take, and the
-digits' rate, are not tuned: `--tune` prints what to choose by. Scores are on held-out items, calibrated; the mean over
+strengths are those of `tests.benchmarks.pairs`, tuned on seeds of their own, 100 and 101, for two hidden layers; those of
+four layers and the digits' rate were chosen from what `--tune` prints of the same seeds; the finite difference's strength
+and the teacher's rate on seed 100 alone. Scores are on held-out items, calibrated; the mean over
 layers of equal depth; intervals are paired, 95%, by Student's t.
 """
 
@@ -82,8 +82,8 @@ def _decays(hidden: int, *decays: float) -> list[Way]:
     return [Way("plain", hidden), *(Way(f"decay {decay:g}", hidden, decay=decay) for decay in decays)]
 
 
-def _sgd(hidden: int, rate: float) -> Way:
-    return Way(f"descent on 8 rows, rate {rate:g}", hidden, "sgd", rate=rate, batch=8)
+def _sgd(hidden: int, rate: float, batch: int = 8) -> Way:
+    return Way(f"descent on {batch} rows, rate {rate:g}", hidden, "sgd", rate=rate, batch=batch)
 
 
 WAYS: dict[str, list[Way]] = {
@@ -99,12 +99,18 @@ WAYS: dict[str, list[Way]] = {
         *_decays(4, 0.03),
         _ghost(4, 0.1),
     ],
-    "digits": [*_decays(2, 0.01), _ghost(2, 0.05, 1e-3), _sgd(2, 0.1), *_decays(4, 0.01), _ghost(4, 0.05, 1e-3)],
+    "digits": [
+        *_decays(2, 1e-3, 0.01),
+        _sgd(2, 0.1),
+        _sgd(2, 0.1, BATCH),
+        *_decays(4, 1e-3, 0.01),
+        _ghost(4, 0.05, 1e-3),
+    ],
 }
 TRIED: dict[str, list[Way]] = {
     "teacher": [*_decays(4, 0.01, 0.03, 0.1), _ghost(4, 0.03), _ghost(4, 0.1), _ghost(4, 0.3)],
     "digits": [
-        *_decays(4, 0.01, 0.03),
+        *_decays(4, 1e-3, 3e-3, 0.01, 0.03),
         *(_ghost(4, strength, 1e-3) for strength in (0.05, 0.1)),
         *(_sgd(2, rate) for rate in (0.03, 0.1, 0.3)),
     ],
