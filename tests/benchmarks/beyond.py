@@ -7,10 +7,10 @@
 What the recipe `mlp` trains on its teacher or the digits (its views, widths, labels, batches and steps) with what it
 has no argument for: stochastic descent on few rows at a large rate, which has the entropy by itself; rebalancing every
 100 steps; three and four hidden layers; and the penalty by finite differences, on the batch of each step. Decays and
-strengths are those of `tests.benchmarks.pairs`, tuned on seeds of their own, 100 and 101, for two hidden layers; those of
-four layers and the digits' rate were chosen from what `--tune` prints of the same seeds; the finite difference's strength
-and the teacher's rate on seed 100 alone. Scores are on held-out items, calibrated; the mean over
-layers of equal depth; intervals are paired, 95%, by Student's t.
+strengths are those of `tests.benchmarks.pairs`, tuned on seeds of their own, 100 and 101, for two hidden layers; those
+of four layers and the digits' rate were chosen from what `--tune` prints of the same seeds; the finite difference's
+strength and the teacher's rate on seed 100 alone. Scores are on held-out items, calibrated; the mean over layers of
+equal depth; intervals are paired, 95%, by Student's t.
 """
 
 from __future__ import annotations
