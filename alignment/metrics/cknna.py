@@ -8,6 +8,8 @@ from torch import Tensor
 
 from alignment.metrics.facts import Values
 from alignment.metrics.neighbours import Hits, NeighbourPairing
+from alignment.metrics.runs import Runs, alike, and_none
+from alignment.preprocessing import PreparedLayer
 from alignment.views import Edges, Views, ahead
 
 
@@ -25,14 +27,12 @@ class Cknna(NeighbourPairing):
         super().__init__(a, b, values)
         own_a, own_b = (
             torch.where(own > noise, own, torch.nan).rsqrt()
-            for own, noise in (
-                (_own_dependence(e, runs_ahead=self.ahead), _noise(v, self.k)) for e, v in ((self.a, a), (self.b, b))
-            )
+            for own, noise in ((_own_dependence(e), _noise(v, self.k)) for e, v in ((self.a, a), (self.b, b)))
         )
         self.scale = torch.outer(own_a, own_b)
 
     def score(self, hits: Hits) -> Float[Tensor, "a b"]:
-        """Returns the grid, a row of A's layers at a time where sums are by item."""
+        """Returns the grid."""
         n, item, other = self.n, self.a.item[hits.ours], self.a.other[hits.ours]
         gram_a, mask_a = self.a.product[:-1][hits.ours], self.a.member[:-1][hits.ours]
         gram_b, mask_b = self.b.product[hits.theirs], self.b.member[hits.theirs]
@@ -43,30 +43,49 @@ class Cknna(NeighbourPairing):
             forth, back = _reciprocal(item * n + other, other * n + item)
             trace = (gram_a[forth] * mask_a[back]).T @ (gram_b[forth] * mask_b[back])
         sums = (gram_a.T @ mask_b) * (mask_a.T @ gram_b)
-        chains = torch.stack(
-            [
-                self._chain(gram_a[:, layer], mask_a[:, layer], gram_b, mask_b, item, other)
-                for layer in range(gram_a.shape[1])
-            ]
+        chains = (
+            self._chains_at_once(hits.theirs, item, other)
+            if isinstance(hits.ours, slice)
+            else self._chains(hits.ours, hits.theirs, item, other)
         )
         return (trace + sums / ((n - 1) * (n - 2)) - 2 * chains / (n - 2)) * self.scale
 
-    def _chain(
+    def _chains(
         self,
-        gram_a: Float[Tensor, " hits"],
-        mask_a: Float[Tensor, " hits"],
-        gram_b: Float[Tensor, "hits b"],
-        mask_b: Float[Tensor, "hits b"],
+        ours: Int[Tensor, " hits"],
+        theirs: Int[Tensor, " hits"],
         item: Int[Tensor, " hits"],
         other: Int[Tensor, " hits"],
-    ) -> Float[Tensor, " b"]:
-        """Returns the sum over items of A's masked column sum times B's masked row sum, for one layer of A."""
-        held = ahead.those(mask_a > 0, ahead=self.ahead)
-        theirs = mask_a.unsqueeze(1) * gram_b if self.ahead else gram_b[held]
-        rows = torch.zeros(self.n, gram_b.shape[1], dtype=torch.float64, device=item.device)
-        rows = ahead.add_by(rows, item[held], theirs, ahead=self.ahead)
-        # an entry of a column sum meets its column's row sum: no sum by columns is needed
-        return (gram_a[held].unsqueeze(1) * mask_b[held] * rows[other[held]]).sum(dim=0)
+    ) -> Float[Tensor, "a b"]:
+        """Returns the sum over items of A's masked column sum times B's masked row sum.
+
+        The edges from an item, and those to it, are two small products, which items with as many edges share.
+        """
+        ours, theirs = and_none(ours, len(self.a)), and_none(theirs, len(self.b))
+        away, to = Runs(item, self.n), Runs(other, self.n)
+        total = torch.zeros_like(self.scale)
+        for items in alike(away.counts, to.counts):
+            out, back = away.of(items), to.of(items)
+            rows = _rows(self.a.member, ours[out]).transpose(1, 2) @ _rows(self.b.product, theirs[out])
+            columns = _rows(self.a.product, ours[back]).transpose(1, 2) @ _rows(self.b.member, theirs[back])
+            total += (rows * columns).sum(dim=0)
+        return total
+
+    def _chains_at_once(
+        self, theirs: Int[Tensor, " edges"], item: Int[Tensor, " edges"], other: Int[Tensor, " edges"]
+    ) -> Float[Tensor, "a b"]:
+        """Returns the same from all of A's edges, a layer at a time, without asking how many edges an item has."""
+        gram_b, mask_b, chains = self.b.product[theirs], self.b.member[theirs], []
+        for gram_a, mask_a in zip(self.a.product[:-1].T, self.a.member[:-1].T, strict=True):
+            rows = torch.zeros(self.n, gram_b.shape[1], dtype=torch.float64, device=item.device)
+            rows = ahead.add_by(rows, item, mask_a.unsqueeze(1) * gram_b, ahead=True)
+            # an entry of a column sum meets its column's row sum: no sum by columns is needed
+            chains.append((gram_a.unsqueeze(1) * mask_b * rows[other]).sum(dim=0))
+        return torch.stack(chains)
+
+
+def _rows(values: Float[Tensor, "edges layers"], places: Int[Tensor, "m most"]) -> Float[Tensor, "m most layers"]:
+    return values.index_select(0, places.flatten()).view(*places.shape, -1)
 
 
 def _reciprocal(
@@ -84,17 +103,32 @@ def _noise(views: Views, k: int) -> Float[Tensor, " layers"]:
     """Returns what rounding alone could make of n(n - 3) times a layer's masked HSIC with itself."""
     noise = []
     for layer in views.layers:
-        size = torch.zeros((), dtype=torch.float64, device=views.device)
-        for _, rows in layer.blocks():
-            size += rows.square().sum()
+        size = _size(layer)
         noise.append(views.items * k * (50 * torch.finfo(layer.precision).eps * size / views.items).square())
     return torch.stack(noise)
 
 
-def _own_dependence(edges: Edges, *, runs_ahead: bool) -> Float[Tensor, " layers"]:
+def _size(layer: PreparedLayer) -> Float[Tensor, ""]:
+    """Returns the sum of the features' squares."""
+    if layer.norms is not None:  # a row has unit length then, unless it is zero
+        return (layer.values.abs().amax(dim=1) > 0).sum().double()
+    size = torch.zeros((), dtype=torch.float64, device=layer.values.device)
+    for _, rows in layer.blocks():
+        size += rows.square().sum()
+    return size
+
+
+def _own_dependence(edges: Edges) -> Float[Tensor, " layers"]:
     """Returns n(n - 3) times each layer's masked HSIC with itself."""
-    n, gram = edges.n, edges.product[:-1]
-    rows = torch.zeros(n, gram.shape[1], dtype=torch.float64, device=gram.device)
-    rows = ahead.add_by(rows, edges.item, gram, ahead=runs_ahead)
-    trace = (gram * edges.product[edges.reverse]).sum(dim=0)
-    return trace + gram.sum(dim=0) ** 2 / ((n - 1) * (n - 2)) - 2 * (gram * rows[edges.other]).sum(dim=0) / (n - 2)
+    n, layers = edges.n, len(edges.place)
+    layer = torch.arange(layers, device=edges.place.device).view(-1, 1, 1)
+    gram = _taken(edges.product, edges.place * layers + layer)
+    rows = gram.sum(dim=2)
+    trace = (gram * _taken(edges.product, edges.reverse[edges.place] * layers + layer)).sum(dim=(1, 2))
+    chain = (gram * _taken(rows, edges.other[edges.place] + n * layer)).sum(dim=(1, 2))
+    return trace + rows.sum(dim=1) ** 2 / ((n - 1) * (n - 2)) - 2 * chain / (n - 2)
+
+
+def _taken(values: Float[Tensor, "r c"], places: Int[Tensor, "layers n k"]) -> Float[Tensor, "layers n k"]:
+    """Returns what is at each place of all values, one row after the other."""
+    return values.flatten().index_select(0, places.flatten()).view(places.shape)

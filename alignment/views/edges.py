@@ -24,6 +24,7 @@ class Edges:
         keys: i * n + j, ascending.
         item: i.
         other: j.
+        place: where among them each layer's neighbours are.
         rank: `[edges + 1, layers]`, 0 for the nearest, -1 where the layer does not have the edge. The last row, of this
             and of the next two, is that of an edge that no layer has.
         product: `[edges + 1, layers]`, the inner product, float64; 0 where the layer does not have the edge.
@@ -35,6 +36,7 @@ class Edges:
     keys: Int[Tensor, " edges"]
     item: Int[Tensor, " edges"]
     other: Int[Tensor, " edges"]
+    place: Int[Tensor, "layers n k"]
     rank: Int[Tensor, "edges+1 layers"]
     product: Float[Tensor, "edges+1 layers"]
     member: Float[Tensor, "edges+1 layers"]
@@ -54,7 +56,7 @@ class Edges:
         product[at] = products.flatten()
         member = (rank >= 0).double().view(shape)
         item, other = keys // n, keys % n
-        return cls(n, k, keys, item, other, rank.view(shape), product.view(shape), member)
+        return cls(n, k, keys, item, other, place, rank.view(shape), product.view(shape), member)
 
     @cached_property
     def reverse(self) -> Int[Tensor, " edges"]:
