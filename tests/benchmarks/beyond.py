@@ -96,14 +96,14 @@ WAYS: dict[str, list[Way]] = {
         Way("rebalanced, decay 0.03", 2, "rebalanced", decay=0.03),
         *_decays(3, 0.03),
         _ghost(3, 0.1),
-        *_decays(4, 0.03),
-        _ghost(4, 0.1),
+        *_decays(4, 0.03, 0.1),
+        _ghost(4, 0.03),
     ],
     "digits": [
         *_decays(2, 1e-3, 0.01),
         _sgd(2, 0.1),
         _sgd(2, 0.1, BATCH),
-        *_decays(4, 1e-3, 0.01),
+        *_decays(4, 1e-3, 3e-3, 0.01),
         _ghost(4, 0.05, 1e-3),
     ],
 }

@@ -62,7 +62,9 @@ MLP = RecipeFacts(
     evidence="No theorem covers it. Entropic training aligns more than plain training does, on a teacher with label "
     "noise; weight decay alone is the simpler way to the same and goes further. On digits, at the same decay, it adds "
     "nearest neighbours in common; a larger decay alone aligns more, at a cost to the task. Finite differences, "
-    "descent on few rows, rebalancing and a third hidden layer did not change that on the teacher.",
+    "descent on few rows, rebalancing and a third or fourth hidden layer did not change that on the teacher, nor "
+    "descent on few rows on the digits; with four hidden layers there the entropy aligned as far as the larger decay, "
+    "at less cost to the task, on six seeds.",
     data=("teacher", "digits"),
     rows=True,
     views=("identity", "linear", "projection", "rotation", "noise"),
