@@ -33,15 +33,17 @@ class Cknna(NeighbourPairing):
 
     def score(self, hits: Hits) -> Float[Tensor, "a b"]:
         """Returns the grid."""
-        n, item, other = self.n, self.a.item[hits.ours], self.a.other[hits.ours]
-        gram_a, mask_a = self.a.product[:-1][hits.ours], self.a.member[:-1][hits.ours]
-        gram_b, mask_b = self.b.product[hits.theirs], self.b.member[hits.theirs]
+        n, item, other = self.n, ahead.at(self.a.item, hits.ours), ahead.at(self.a.other, hits.ours)
+        gram_a, mask_a = (ahead.at(values[:-1], hits.ours) for values in (self.a.product, self.a.member))
+        gram_b, mask_b = (ahead.at(values, hits.theirs) for values in (self.b.product, self.b.member))
         if self.ahead:  # an edge without its reverse counts for nothing
             beside = torch.cat([hits.theirs, hits.theirs.new_full((1,), len(self.b))])[self.a.reverse]
             trace = (gram_a * self.a.member[self.a.reverse]).T @ (gram_b * self.b.member[beside])
         else:
             forth, back = _reciprocal(item * n + other, other * n + item)
-            trace = (gram_a[forth] * mask_a[back]).T @ (gram_b[forth] * mask_b[back])
+            trace = (ahead.at(gram_a, forth) * ahead.at(mask_a, back)).T @ (
+                ahead.at(gram_b, forth) * ahead.at(mask_b, back)
+            )
         sums = (gram_a.T @ mask_b) * (mask_a.T @ gram_b)
         chains = (
             self._chains_at_once(hits.theirs, item, other)

@@ -51,7 +51,7 @@ class NeighbourPairing(Pairing):
 
     def permuted(self, permutation: Int[Tensor, " n"]) -> Float[Tensor, "a b"]:
         """Returns the grid with item i of A paired with item `permutation[i]` of B."""
-        keys = permutation[self.a.item] * self.n + permutation[self.a.other]
+        keys = ahead.at(permutation * self.n, self.a.item) + ahead.at(permutation, self.a.other)
         return self.score(Hits(*self.finder.find(keys)))
 
     @abstractmethod
@@ -71,7 +71,7 @@ class MutualKnn(NeighbourPairing, InfluencePairing):
 
     def score(self, hits: Hits) -> Float[Tensor, "a b"]:
         """Returns the grid, as one product of who has which edge."""
-        ours, theirs = self.a.member[:-1][hits.ours].T, self.b.member[hits.theirs]
+        ours, theirs = ahead.at(self.a.member[:-1], hits.ours).T, ahead.at(self.b.member, hits.theirs)
         return (at_once(ours, theirs) if self.ahead else ours @ theirs) / (self.n * self.k)
 
     def null_mean(self) -> Float[Tensor, "a b"]:

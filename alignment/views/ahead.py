@@ -7,7 +7,7 @@ wait for how many they are, so that all are gone through, those that are not the
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 
 
@@ -19,6 +19,11 @@ def runs_ahead(device: torch.device) -> bool:
 def those(mask: Bool[Tensor, " n"], *, ahead: bool) -> Int[Tensor, " some"] | slice:
     """Returns where a mask holds; everywhere, for what runs ahead and weighs what is not there with zero."""
     return slice(None) if ahead else mask.nonzero().squeeze(1)
+
+
+def at(values: Num[Tensor, "n *rest"], places: Int[Tensor, " some"] | slice) -> Num[Tensor, "some *rest"]:
+    """Returns the rows at some places. On a CPU to select takes a tenth of the time that to index does."""
+    return values[places] if isinstance(places, slice) else values.index_select(0, places)
 
 
 def add_by(

@@ -70,7 +70,7 @@ class Edges:
 def place_of(wanted: Int[Tensor, " wanted"], keys: Int[Tensor, " edges"]) -> Int[Tensor, " wanted"]:
     """Returns where among ascending keys the wanted ones are; their number for one that is not there."""
     place = torch.searchsorted(keys, wanted).clamp_(max=len(keys) - 1)
-    return torch.where(keys[place] == wanted, place, len(keys))
+    return torch.where(ahead.at(keys, place) == wanted, place, len(keys))
 
 
 class EdgeFinder:
@@ -91,16 +91,16 @@ class EdgeFinder:
         if self.ahead:
             return slice(None), self.places(wanted)
         if self.table is not None:
-            place = self.table[wanted]
+            place = ahead.at(self.table, wanted)
             hits = (place >= 0).nonzero().squeeze(1)
-            return hits, place[hits].long()
+            return hits, ahead.at(place, hits).long()
         place = torch.searchsorted(self.keys, wanted).clamp_(max=len(self.keys) - 1)
-        hits = (self.keys[place] == wanted).nonzero().squeeze(1)
-        return hits, place[hits]
+        hits = (ahead.at(self.keys, place) == wanted).nonzero().squeeze(1)
+        return hits, ahead.at(place, hits)
 
     def places(self, wanted: Int[Tensor, " wanted"]) -> Int[Tensor, " wanted"]:
         """Returns where each of the keys is; the row of no edge for those that are not here."""
         if self.table is None:
             return place_of(wanted, self.keys)
-        place = self.table[wanted]
+        place = ahead.at(self.table, wanted)
         return torch.where(place >= 0, place, len(self.keys)).long()
