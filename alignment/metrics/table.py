@@ -166,7 +166,8 @@ METRICS = MappingProxyType(
                 tolerance=1e-6,
                 minimum_items=lambda values: 3,
                 pair=Rsa,
-                tiles=lambda values: values["correlation"] == "pearson",  # a rank is a place among all pairs
+                # a table of ranks pays only where pairs are many: few that do not fit are refused
+                tiles=lambda values: values["correlation"] == "pearson",
                 parameters=(_CORRELATION, _DISSIMILARITY),
                 undefined="a layer's dissimilarities do not vary, or an item has no correlation",
             ),

@@ -7,7 +7,7 @@ not rotation-invariant.
 """
 
 from alignment.views.bases import Basis, Factors
-from alignment.views.dissimilarities import Contrast, Dissimilarities
+from alignment.views.dissimilarities import Dissimilarities
 from alignment.views.edges import EdgeFinder, Edges
 from alignment.views.grams import CentredGrams, Kernel
 from alignment.views.health import Finding, faults, oddities
@@ -15,6 +15,7 @@ from alignment.views.neighbours import nearest_neighbours
 from alignment.views.stack import Views
 from alignment.views.summary import Summary, summarise
 from alignment.views.triangles import Triangles
+from alignment.views.unlike import Contrast
 
 __all__ = [
     "Basis",

@@ -17,13 +17,18 @@ def ranks(values: Float[Tensor, " p"]) -> Float[Tensor, " p"]:
     """
     if torch.isnan(values).any():
         return values
-    # the bits of positive numbers, read as whole numbers, are in the order of the numbers
-    grains = (values.contiguous().view(torch.int64) + (1 << (_SPARE - 1))) >> _SPARE
-    order = _ascending(grains)
-    _, group, counts = torch.unique_consecutive(grains[order], return_inverse=True, return_counts=True)
+    found = grains(values)
+    order = _ascending(found)
+    _, group, counts = torch.unique_consecutive(found[order], return_inverse=True, return_counts=True)
     last = counts.cumsum(0).double()
     places = last - (counts.double() - 1) / 2
     return torch.empty_like(values).index_copy_(0, order, places[group])
+
+
+def grains(values: Float[Tensor, " p"]) -> Int[Tensor, " p"]:
+    """Returns numbers of zero or more, float64, as whole numbers in the same order, equal for those that tie."""
+    # the bits of positive numbers, read as whole numbers, are in the order of the numbers
+    return (values.contiguous().view(torch.int64) + (1 << (_SPARE - 1))) >> _SPARE
 
 
 def _ascending(values: Int[Tensor, " p"]) -> Int[Tensor, " p"]:

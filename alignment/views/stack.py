@@ -11,12 +11,13 @@ from torch import Tensor
 from alignment.preprocessing import PreparedLayer
 from alignment.views import ahead
 from alignment.views.bases import Basis, Factors
-from alignment.views.dissimilarities import Contrast, Dissimilarities
+from alignment.views.dissimilarities import Dissimilarities
 from alignment.views.edges import Edges
 from alignment.views.grams import CentredGrams, Kernel
 from alignment.views.health import Finding, faults, oddities
 from alignment.views.neighbours import nearest_neighbours
 from alignment.views.stacked import stacked_neighbours
+from alignment.views.unlike import Contrast
 
 GIBIBYTE = 1 << 30
 
