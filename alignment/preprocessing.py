@@ -68,7 +68,9 @@ class PreparedLayer:
 
     def rows(self, index: Int[Tensor, " r"] | slice) -> Float[Tensor, "r d"]:
         """Returns the features of some items, float64, rounded nowhere before."""
-        rows = self.values[index].to(torch.float64, copy=True)
+        # on a CPU to select takes a sixth of the time that to index does
+        some = self.values[index] if isinstance(index, slice) else self.values.index_select(0, index)
+        rows = some.to(torch.float64, copy=True)
         if self.bound is not None:
             rows.clamp_(-self.bound, self.bound)
         if self.scale != 1:

@@ -69,7 +69,9 @@ def _search(
         again = unsure.nonzero().squeeze(1)
         if again.numel():
             items = again + rows.start
-            index[again] = _settle(layer, products[again], items, floor[again], slack[items], k, crowds=crowds)
+            index[again] = _settle(
+                layer, products.index_select(0, again), items, floor[again], slack[items], k, crowds=crowds
+            )
         chosen[rows] = index
         values[rows] = products.gather(1, index)
     return chosen, values
@@ -197,7 +199,7 @@ def _decide(
     A candidate whose product is further from every other's than their rounding has its place as it is.
     """
     row, other = near.nonzero(as_tuple=True)
-    exact = products[row, other].double()
+    exact = products.flatten().index_select(0, row * products.shape[1] + other).double()
     order = _ordered(-exact, row)
     place, value = row[order], exact[order]
     close = (place[1:] == place[:-1]) & (value[:-1] - value[1:] <= 2 * slack[place[1:]])
