@@ -51,9 +51,9 @@ class Edges:
         narrow = torch.int16 if k < 1 << 15 else torch.int32
         shape = (len(keys) + 1, layers)
         rank = torch.full((shape[0] * layers,), -1, dtype=narrow, device=device)
-        rank[at] = torch.arange(k, dtype=narrow, device=device).expand(layers, n, k).flatten()
+        rank.scatter_(0, at, torch.arange(k, dtype=narrow, device=device).expand(layers, n, k).flatten())
         product = torch.zeros(shape[0] * layers, dtype=torch.float64, device=device)
-        product[at] = products.flatten()
+        product.scatter_(0, at, products.flatten())
         member = (rank >= 0).double().view(shape)
         item, other = keys // n, keys % n
         return cls(n, k, keys, item, other, place, rank.view(shape), product.view(shape), member)
