@@ -27,7 +27,7 @@ from alignment.metrics import METRICS, InfluencePairing, MetricChoice, without_s
 from alignment.preprocessing import prepare_all
 from alignment.report import AlignmentReport, Best, Grid, MetricResult, ReportWarning
 from alignment.report.versions import versions
-from alignment.views import Views
+from alignment.views import Views, copies
 
 _READ_BY = ("transformers", "tokenizers", "pillow")  # what the activations may come of, beside what computes
 
@@ -147,6 +147,7 @@ def _measure_one(
                 level=calibration.level,
                 seed=scoring.seed,
                 bounds=metric.range,
+                copies=copies([*views[0].layers, *views[1].layers]),
             ),
         )
     result = replace(result, best=best)
@@ -203,7 +204,8 @@ def _unmade(results: list[MetricResult], calibration: Calibration) -> list[Repor
         )
         warnings.append(ReportWarning("calibration_budget", detail))
     if few:
-        warnings.append(ReportWarning("no_interval", f"no interval for {', '.join(few)}: it takes 30 items or more"))
+        why = "it takes 30 items or more that differ"
+        warnings.append(ReportWarning("no_interval", f"no interval for {', '.join(few)}: {why}"))
     if never:
         why = "only metrics whose intervals were seen to cover in simulation have one"
         warnings.append(ReportWarning("no_interval", f"no interval for {', '.join(never)}: {why}"))

@@ -7,6 +7,7 @@ not rotation-invariant.
 """
 
 from alignment.views.bases import Basis, Factors
+from alignment.views.copies import copies
 from alignment.views.dissimilarities import Dissimilarities
 from alignment.views.edges import EdgeFinder, Edges
 from alignment.views.grams import CentredGrams, Kernel
@@ -30,6 +31,7 @@ __all__ = [
     "Summary",
     "Triangles",
     "Views",
+    "copies",
     "faults",
     "nearest_neighbours",
     "oddities",

@@ -24,10 +24,10 @@ def identical(layer: PreparedLayer, k: int) -> tuple[Int[Tensor, " m"], Int[Tens
         layer: the prepared layer, `[n, d]`.
         k: how many neighbours are wanted.
     """
-    marks = _marks(layer)
-    order = torch.argsort(marks, stable=True)  # the same mark: by index
+    found = marks(layer)
+    order = torch.argsort(found, stable=True)  # the same mark: by index
     again = torch.zeros(len(order), dtype=torch.bool, device=order.device)
-    again[1:] = marks[order[1:]] == marks[order[:-1]]
+    again[1:] = found[order[1:]] == found[order[:-1]]
     suspects = again.nonzero().squeeze(1)
     again[suspects] = _equal(layer, order[suspects], order[suspects - 1])
     place = torch.arange(len(order), device=order.device)
@@ -38,16 +38,16 @@ def identical(layer: PreparedLayer, k: int) -> tuple[Int[Tensor, " m"], Int[Tens
     return kept, torch.searchsorted(kept, source)
 
 
-def _marks(layer: PreparedLayer) -> Int[Tensor, " n"]:
+def marks(layer: PreparedLayer) -> Int[Tensor, " n"]:
     """Returns a number for each item, the same for the same points and seldom else: its bits, weighted and summed."""
     random = torch.Generator().manual_seed(_SEED)
     weights = torch.randint(-(2**62), 2**62, (layer.values.shape[1],), generator=random) * 2 + 1
     weights = weights.to(layer.values.device)
-    marks = []
+    found = []
     for _, rows in layer.blocks():
         bits = (rows + 0.0).view(torch.int64)  # minus zero is zero
-        marks.append(((bits ^ (bits >> 32)) * weights).sum(dim=1))
-    return torch.cat(marks)
+        found.append(((bits ^ (bits >> 32)) * weights).sum(dim=1))
+    return torch.cat(found)
 
 
 def _equal(layer: PreparedLayer, items: Int[Tensor, " s"], others: Int[Tensor, " s"]) -> Bool[Tensor, " s"]:

@@ -3,9 +3,10 @@
     .venv/bin/python -m tests.benchmarks.coverage
 
 Two sides of three layers each see the same Gaussian latent, mixed and blurred. In `tied`, all nine cells have the same
-distribution, which is where picking the best misleads most; in `winner` one pair is blurred less. The target, the
-maximum over cells of the mean score at this n, and the oracle's band, made with the true deviations and the true
-quantile of the largest error, come from replicates of their own.
+distribution, which is where picking the best misleads most; in `winner` one pair is blurred less; `twice` is that with
+half as many items, each there two times. The target, the maximum over cells of the mean score at this n, and the
+oracle's band, made with the true deviations and the true quantile of the largest error, come from replicates of their
+own.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ from rich.table import Table
 from alignment.calibration import best_interval
 from alignment.metrics import METRICS, InfluencePairing, MetricChoice
 from alignment.preprocessing import Preprocessing, prepare
-from alignment.views import Views
+from alignment.views import Views, copies
 
-NOISE = {"tied": ((1.5, 1.5, 1.5), (1.5, 1.5, 1.5)), "winner": ((2.5, 0.8, 2.5), (2.5, 2.5, 0.8))}
+_WINNER = ((2.5, 0.8, 2.5), (2.5, 2.5, 0.8))
+NOISE = {"tied": ((1.5, 1.5, 1.5), (1.5, 1.5, 1.5)), "winner": _WINNER, "twice": _WINNER}
 LEVEL, DRAWS = 0.95, 200
 
 
@@ -45,13 +47,15 @@ class Coverage:
 def draw(setting: str, items: int, seed: int, width: int = 24, latent: int = 8) -> tuple[Views, Views]:
     """Two sides of three layers on `items` fresh items; the maps are the same for every seed."""
     maps, random = np.random.default_rng(7), np.random.default_rng([11, seed])
-    shared = random.normal(size=(items, latent))
+    times = 2 if setting == "twice" else 1
+    shared = random.normal(size=(items // times, latent))
     sides = []
     for noises in NOISE[setting]:
         layers = []
         for noise in noises:
             mixed = shared @ maps.normal(size=(latent, width)) / latent**0.5
-            values = torch.from_numpy(mixed + noise * random.normal(size=(items, width))).float()
+            once = mixed + noise * random.normal(size=(items // times, width))
+            values = torch.from_numpy(np.repeat(once, times, axis=0)).float()
             layers.append(prepare(values, Preprocessing(clip=None, normalize=True)))
         sides.append(Views(layers))
     return sides[0], sides[1]
@@ -59,23 +63,32 @@ def draw(setting: str, items: int, seed: int, width: int = 24, latent: int = 8) 
 
 def simulate(metric: str, setting: str, *, items: int, replicates: int, truths: int) -> Coverage:
     """The coverage of the interval of one metric's best score."""
-    choice = MetricChoice.of(metric)
+    choice = MetricChoice.parse(metric)
 
-    def pairing(seed: int) -> InfluencePairing:
-        made = choice.metric.pair(*draw(setting, items, seed), choice.values)
+    def pairing(a: Views, b: Views) -> InfluencePairing:
+        made = choice.metric.pair(a, b, choice.values)
         assert isinstance(made, InfluencePairing)
         return made
 
-    scores = torch.stack([pairing(10**6 + seed).observed() for seed in range(truths)]).flatten(1)
+    drawn = (draw(setting, items, 10**6 + seed) for seed in range(truths))
+    scores = torch.stack([pairing(a, b).observed() for a, b in drawn]).flatten(1)
     mean, sigma = scores.mean(dim=0), scores.std(dim=0)
     target = float(mean.max())
     quantile = torch.quantile(((scores - mean).abs() / sigma).amax(dim=1), LEVEL)
     oracle = (scores + quantile * sigma).amax(dim=1) - (scores - quantile * sigma).amax(dim=1)
     covered, widths = 0, []
     for seed in range(replicates):
-        made = pairing(seed)
+        a, b = draw(setting, items, seed)
+        made = pairing(a, b)
         found = best_interval(
-            made, made.observed(), items, draws=DRAWS, level=LEVEL, seed=seed, bounds=choice.metric.range
+            made,
+            made.observed(),
+            items,
+            draws=DRAWS,
+            level=LEVEL,
+            seed=seed,
+            bounds=choice.metric.range,
+            copies=copies([*a.layers, *b.layers]),
         )
         assert found is not None
         covered += found[0] <= target <= found[1]
@@ -88,12 +101,14 @@ def main() -> None:
     parser.add_argument("--items", type=int, nargs="+", default=[200, 500])
     parser.add_argument("--replicates", type=int, default=400)
     parser.add_argument("--truths", type=int, default=1000)
+    names = [metric.name for metric in METRICS.values() if metric.interval]
+    parser.add_argument("--metric", nargs="+", default=[*names, "mutual_knn:k=30"])
     asked = parser.parse_args()
     torch.set_num_threads(1)
     table = Table(title=f"nominal {LEVEL:.0%}, {asked.replicates} replicates, 3 x 3 layers", title_justify="left")
     for head in ("metric", "setting", "items", "covered", "width", "width / oracle's"):
         table.add_column(head)
-    for name in (m.name for m in METRICS.values() if m.interval):
+    for name in asked.metric:
         for setting in NOISE:
             for items in asked.items:
                 found = simulate(name, setting, items=items, replicates=asked.replicates, truths=asked.truths)
