@@ -123,7 +123,7 @@ def test_candidates_of_a_crowd_grow_as_items_do(monkeypatch):
 def test_items_of_equal_marks_that_differ_are_no_group(monkeypatch):
     x = np.random.default_rng(11).integers(0, 2, size=(60, 3)).astype(np.float32)
     layer = prepare(torch.tensor(x), PLAIN)
-    monkeypatch.setattr(same, "_marks", lambda layer: torch.zeros(60, dtype=torch.int64))
+    monkeypatch.setattr(same, "marks", lambda layer: torch.zeros(60, dtype=torch.int64))
     kept, source = same.identical(layer, 2)
     assert (x[kept[source]] == x).all()
     assert len(np.unique(x, axis=0)) < len(kept)
