@@ -24,15 +24,18 @@ def _above_peaks(rows: Float[Tensor, "r n"], count: int) -> tuple[Float[Tensor, 
     A look at every number finds those, seldom more than twice as many, and they alone are put in order.
     """
     many, n = rows.shape
-    groups = min(n, max(_LEAST, 1 << (_PEAKS * count - 1).bit_length()))
+    groups = max(_LEAST, 1 << (_PEAKS * count - 1).bit_length())
     size = n // groups
+    if size < 2:
+        values, place = rows.topk(count, dim=1)
+        return values, place
     peaks = rows[:, : size * groups].view(many, size, groups).amax(dim=1).numpy()
     least = np.partition(peaks, groups - count, axis=1)[:, groups - count, None]
     found = np.flatnonzero(rows.numpy() >= least)
     row = found // n
     first = np.searchsorted(row, np.arange(many + 1))
     most = int(np.diff(first).max())
-    if most > groups:  # much ties
+    if most > groups:  # much of the row ties
         values, place = rows.topk(count, dim=1)
         return values, place
     slot = torch.from_numpy(row * most + np.arange(len(found)) - first[row])
