@@ -41,7 +41,8 @@ class ListPairing(Pairing):
     def permuted(self, permutation: Int[Tensor, " n"]) -> Float[Tensor, "a b"]:
         """Returns the grid with item i of A paired with item `permutation[i]` of B."""
         back = torch.argsort(permutation).to(self.b.dtype)
-        return self._score(back[self.b[:, :, permutation].long()])
+        theirs = self.b.index_select(2, permutation)
+        return self._score(ahead.at(back, theirs.flatten().long()).view(theirs.shape))
 
     def _score(self, theirs: Int[Tensor, "k b n"]) -> Float[Tensor, "a b"]:
         """Returns the grid, some items at a time."""
