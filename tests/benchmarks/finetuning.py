@@ -3,17 +3,17 @@
     .venv/bin/python -m tests.benchmarks.finetuning --jobs 2            # seeds 10 to 14
     .venv/bin/python -m tests.benchmarks.finetuning --both --jobs 2     # L6 is trained as well, apart from L3
     .venv/bin/python -m tests.benchmarks.finetuning --tune strengths    # how the strength was chosen
-    .venv/bin/python -m tests.benchmarks.finetuning --tune decays       # what others would come to
+    .venv/bin/python -m tests.benchmarks.finetuning --tune decays       # … and the decay
 
 All arms have the same seed, items, batches and number of steps. Scores are those of the last layers on held-out
 sentences, calibrated against shuffled ones, with what `accord compare` does to activations by default; intervals are
-paired, 95%, by Student's t. The strength was chosen on seeds of its own (100, 101), as the largest that still learns;
-the decay was not. With `--both` each model is trained on its own, by the same arm with the same numbers, and the two
-that come out are compared.
+paired, 95%, by Student's t. Strength and decay were each chosen on seeds of their own (100, 101), as the largest tried
+that still learns: what keeps the two models nearest. With `--both` each model is trained on its own, by the same arm
+with the same numbers, and the two that come out are compared.
 
-Fine-tuning takes a model away from the other, and whatever slows learning down keeps it nearer. So the last row
-compares at the same task: with plain fine-tuning stopped where its held-out loss is that at which the entropic run
-ended, by straight lines between the points of its history.
+Fine-tuning takes a model away from the other, and whatever slows learning down keeps it nearer. So the last rows
+compare at the same task: with the other arm stopped where its held-out loss is that at which the entropic run ended, by
+straight lines between the points of its history.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from tests.benchmarks.paired import paired
 SEEDS, TUNING = tuple(range(10, 15)), (100, 101)
 STRENGTHS, DECAYS = (0.01, 0.03, 0.1), (1e-3, 1e-2, 3e-2, 1e-1)
 STRENGTH = 0.03
-CHOSEN = (1e-2,)
+CHOSEN = (1e-1,)
 PLAIN = FinetuneRequest(
     model="builtin:minilm-l3",
     towards="builtin:minilm-l6",
@@ -143,19 +143,20 @@ def main() -> None:
     add(table, after)
     if not asked.tune:
         add_gaps(table, after)
-        own, same = [*runs.values()][-1], []
-        for metric in ("cka", "mutual_knn"):
-            ends = [o.history[-1] for o in own]
-            stopped = [p.at(metric, end["task"]) for p, end in zip(runs["plain"], ends, strict=True)]
-            same.append(paired([end[metric] for end in ends], stopped))
-        table.add_row("minus plain at the same task, uncalibrated", *same, "", "")
+        *others, own = runs
+        for name in others:
+            same = []
+            for metric in ("cka", "mutual_knn"):
+                ends = [o.history[-1] for o in runs[own]]
+                stopped = [p.at(metric, end["task"]) for p, end in zip(runs[name], ends, strict=True)]
+                same.append(paired([end[metric] for end in ends], stopped))
+            table.add_row(f"minus {name} at the same task, uncalibrated", *same, "", "")
     if asked.both:
-        others = made[len(made) // 2 :]
+        theirs = made[len(made) // 2 :]
         table.add_section()
         both = {}
         for at, (name, outcomes) in enumerate(runs.items()):
-            theirs = others[at * len(seeds) : (at + 1) * len(seeds)]
-            pairs = zip(outcomes, theirs, seeds, strict=True)
+            pairs = zip(outcomes, theirs[at * len(seeds) : (at + 1) * len(seeds)], seeds, strict=True)
             both[name] = [one.beside(other, seed) for one, other, seed in pairs]
         add(table, both, "both trained: ")
         add_gaps(table, both, "both trained: ")
