@@ -147,16 +147,18 @@ class Procrustes(Pairing):
         return self._score(permutation, _nearly_nuclear)
 
     def _score(self, permutation: Int[Tensor, " n"] | None, norm: Norm) -> Float[Tensor, "a b"]:
-        rows = []
-        for row in range(self.a.layers):
-            ours = self.a.layer(row)
-            parts = []
-            for _, theirs in self.b.parts():
-                moved = theirs if permutation is None else theirs[:, permutation]
-                lengths = torch.linalg.matrix_norm(ours) * torch.linalg.matrix_norm(moved)
-                parts.append(norm(ours.T @ moved) / torch.where(lengths > 0, lengths, torch.nan))
-            rows.append(torch.cat(parts))
-        return torch.stack(rows).clamp(max=1)
+        parts = []
+        for _, theirs in self.b.parts():
+            moved = theirs if permutation is None else theirs.index_select(1, permutation)
+            beside = moved.transpose(0, 1).flatten(1)  # of all layers, for one product with each of A's
+            sizes, rows = torch.linalg.matrix_norm(theirs), []
+            for row in range(self.a.layers):
+                ours = self.a.layer(row)
+                products = (ours.T @ beside).view(-1, *theirs.shape[::2]).transpose(0, 1)
+                lengths = torch.linalg.matrix_norm(ours) * sizes
+                rows.append(norm(products) / torch.where(lengths > 0, lengths, torch.nan))
+            parts.append(torch.stack(rows))
+        return torch.cat(parts, dim=1).clamp(max=1)
 
 
 def _nuclear(matrices: Float[Tensor, "*cells p q"]) -> Float[Tensor, "*cells"]:
