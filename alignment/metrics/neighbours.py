@@ -39,6 +39,9 @@ class NeighbourPairing(Pairing):
         self.n, self.k = a.items, int(values["k"])
         self.a, self.b = a.edges(self.k), b.edges(self.k)
         self.finder, self.ahead = EdgeFinder(self.b), ahead.runs_ahead(a.device)
+        # half as much to move where a table of all pairs fits: so does a pair's number
+        self.numbers = torch.int64 if self.finder.table is None else torch.int32
+        self.item, self.other = self.a.item.to(self.numbers), self.a.other.to(self.numbers)
 
     @property
     def operations(self) -> float:
@@ -51,7 +54,8 @@ class NeighbourPairing(Pairing):
 
     def permuted(self, permutation: Int[Tensor, " n"]) -> Float[Tensor, "a b"]:
         """Returns the grid with item i of A paired with item `permutation[i]` of B."""
-        keys = ahead.at(permutation * self.n, self.a.item) + ahead.at(permutation, self.a.other)
+        moved = permutation.to(self.numbers)
+        keys = ahead.at(moved * self.n, self.item).add_(ahead.at(moved, self.other))
         return self.score(Hits(*self.finder.find(keys)))
 
     @abstractmethod

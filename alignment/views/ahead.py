@@ -6,6 +6,7 @@ wait for how many they are, so that all are gone through, those that are not the
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
@@ -18,7 +19,8 @@ def runs_ahead(device: torch.device) -> bool:
 
 def those(mask: Bool[Tensor, " n"], *, ahead: bool) -> Int[Tensor, " some"] | slice:
     """Returns where a mask holds; everywhere, for what runs ahead and weighs what is not there with zero."""
-    return slice(None) if ahead else mask.nonzero().squeeze(1)
+    # numpy's search takes a quarter of the time of torch's
+    return slice(None) if ahead else torch.from_numpy(np.flatnonzero(mask.numpy()))
 
 
 def at(values: Num[Tensor, "n *rest"], places: Int[Tensor, " some"] | slice) -> Num[Tensor, "some *rest"]:

@@ -92,10 +92,10 @@ class EdgeFinder:
             return slice(None), self.places(wanted)
         if self.table is not None:
             place = ahead.at(self.table, wanted)
-            hits = (place >= 0).nonzero().squeeze(1)
+            hits = ahead.those(place >= 0, ahead=False)
             return hits, ahead.at(place, hits).long()
         place = torch.searchsorted(self.keys, wanted).clamp_(max=len(self.keys) - 1)
-        hits = (ahead.at(self.keys, place) == wanted).nonzero().squeeze(1)
+        hits = ahead.those(ahead.at(self.keys, place) == wanted, ahead=False)
         return hits, ahead.at(place, hits)
 
     def places(self, wanted: Int[Tensor, " wanted"]) -> Int[Tensor, " wanted"]:
