@@ -103,7 +103,7 @@ WAYS: dict[str, list[Way]] = {
         *_decays(2, 1e-3, 0.01),
         _sgd(2, 0.1),
         _sgd(2, 0.1, BATCH),
-        *_decays(4, 1e-3, 3e-3, 0.01),
+        *_decays(4, 1e-3, 0.01),
         _ghost(4, 0.05, 1e-3),
     ],
 }
