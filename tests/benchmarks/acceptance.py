@@ -45,8 +45,12 @@ def rows(seeds: Sequence[int]) -> list[Row]:
         ("processor seconds a pair, entropic", [r.seconds for r in entropic], "< 60", lambda v: v < 60),
     ]
     found += descent(seeds, [result.lowest for result in plain])
-    for name, widths, bias in (("[6,12,2]", (6, 12, 2), True), ("[6,8,8,2], no bias", (6, 8, 8, 2), False)):
-        made = [bars.relu(seed, widths, bias=bias) for seed in seeds]
+    for name, widths, bias, steps in (
+        ("[6,12,2]", (6, 12, 2), True, 5_000),
+        ("[6,8,8,2], no bias", (6, 8, 8, 2), False, 5_000),
+        ("[6,8,8,2], no bias, 20,000 steps", (6, 8, 8, 2), False, 20_000),
+    ):
+        made = [bars.relu(seed, widths, bias=bias, steps=steps) for seed in seeds]
         masses = [(r.entropic.neuron or 0.0, r.plain.neuron or 0.0) for r in made]
         found.append((f"ReLU {name}: unit imbalance", [e for e, _ in masses], "< 0.2", lambda v: v < 0.2))
         found.append(("  over plain Adam's", [e / p for e, p in masses], "< 0.5", lambda v: v < 0.5))
