@@ -135,3 +135,22 @@ def test_a_users_rows(tmp_path) -> None:
 def test_what_cannot_be_asked_is_refused(options: dict, match: str) -> None:
     with pytest.raises((TrainingError, UnknownNameError), match=match):
         train(TrainingRequest("mlp", **options))
+
+
+@pytest.mark.parametrize(("row", "column", "told"), [(0, None, "hidden.1 of a"), (None, 1, "hidden.2 of b")])
+def test_a_layer_in_which_all_items_are_one_point_is_named(
+    row: int | None, column: int | None, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def collapsed(metric: str, a: list[torch.Tensor], b: list[torch.Tensor], **asked: object) -> object:
+        a, b = [layer.clone() for layer in a], [layer.clone() for layer in b]
+        for side, place in ((a, row), (b, column)):
+            if place is not None:
+                side[place][:] = 1.0
+        return calibrated(metric, a, b, **asked)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("alignment.entropic.recipes.mlp.calibrated", collapsed)
+    result = train(TrainingRequest(recipe="mlp", steps=2))
+    assert [warning.code for warning in result.warnings] == ["constant_layer"]
+    assert told in result.warnings[0].detail
+    assert np.isnan(result.lowest)
+    assert np.isnan(result.mean)

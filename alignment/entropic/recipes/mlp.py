@@ -19,8 +19,9 @@ from alignment.entropic.kernels import kernel_alignment
 from alignment.entropic.loss import EntropicLoss
 from alignment.entropic.recipes.examined import estimation, first, point, problem_of, states
 from alignment.entropic.recipes.facts import MLP, RecipeFacts
+from alignment.entropic.recipes.nonlinear_warnings import nonlinear_warnings
 from alignment.entropic.recipes.request import TaskName, TrainingRequest
-from alignment.entropic.recipes.result import Member, TrainingResult, TrainingWarning
+from alignment.entropic.recipes.result import Member, TrainingResult
 from alignment.entropic.rows import Rows
 from alignment.entropic.sharpness import largest_eigenvalue, trace
 from alignment.entropic.training.keeper import Keeper
@@ -138,8 +139,9 @@ class MlpRecipe:
         hidden, outputs = states(networks, held)
         cka = calibrated("cka", hidden["a"], hidden["b"], seed=self.request.seed)
         neighbours = calibrated("mutual_knn", hidden["a"], hidden["b"], seed=self.request.seed)
+        members = (self._member("a", networks, learnt, held), self._member("b", networks, learnt, held))
         return TrainingResult(
-            members=(self._member("a", networks, learnt, held), self._member("b", networks, learnt, held)),
+            members=members,
             measure="cka",
             grid=cka.score,
             calibrated=cka.calibrated,
@@ -150,7 +152,7 @@ class MlpRecipe:
                 "mutual_knn": neighbours.score,
             },
             history=history,
-            warnings=self._warnings(),
+            warnings=nonlinear_warnings(self.request, cka.score, [member.network for member in members]),
             provenance={
                 "request": self.request.to_dict(),
                 "rate": _RATE,
@@ -223,13 +225,6 @@ class MlpRecipe:
             largest=largest_eigenvalue(problem, iterations=40),
             prediction=None,
         )
-
-    def _warnings(self) -> tuple[TrainingWarning, ...]:
-        asked = self.request
-        if asked.objective == "plain" or asked.labels == "true":
-            return ()
-        detail = "the entropy's labels were sampled from the model, which makes it a trace of the Fisher information"
-        return (TrainingWarning("sampled_labels", detail),)
 
 
 def _check_optimizer(request: TrainingRequest) -> None:

@@ -108,8 +108,9 @@ class TrainingResult:
 
     @property
     def lowest(self) -> float:
-        """The lowest alignment of a hidden layer of A with one of B."""
-        return min(min(row) for row in self.grid)
+        """The lowest alignment of a hidden layer of A with one of B; NaN, as the mean is, if one has no meaning."""
+        cells = [cell for row in self.grid for cell in row]
+        return math.nan if any(map(math.isnan, cells)) else min(cells)
 
     @property
     def mean(self) -> float:

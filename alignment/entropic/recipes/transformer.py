@@ -21,8 +21,9 @@ from alignment.entropic.loss import EntropicLoss
 from alignment.entropic.masking import SHARES
 from alignment.entropic.recipes.examined import estimation, first, point
 from alignment.entropic.recipes.facts import TRANSFORMER, RecipeFacts
+from alignment.entropic.recipes.nonlinear_warnings import nonlinear_warnings
 from alignment.entropic.recipes.request import TrainingRequest
-from alignment.entropic.recipes.result import Member, TrainingResult, TrainingWarning
+from alignment.entropic.recipes.result import Member, TrainingResult
 from alignment.entropic.recipes.tower_pair import TowerPair
 from alignment.entropic.recipes.tower_shape import tower_config
 from alignment.entropic.rows import Rows
@@ -127,8 +128,9 @@ class TransformerRecipe:
         cka = calibrated("cka", hidden["a"], hidden["b"], seed=seed)
         neighbours = calibrated("mutual_knn", hidden["a"], hidden["b"], seed=seed)
         answers = calibrated("cka", [outputs["a"]], [outputs["b"]], seed=seed)
+        members = (self._member(pair, "a"), self._member(pair, "b"))
         return TrainingResult(
-            members=(self._member(pair, "a"), self._member(pair, "b")),
+            members=members,
             measure="cka",
             grid=cka.score,
             calibrated=cka.calibrated,
@@ -140,7 +142,7 @@ class TransformerRecipe:
                 "outputs_calibrated": answers.calibrated[0][0],
             },
             history=history,
-            warnings=self._warnings(),
+            warnings=nonlinear_warnings(self.request, cka.score, [member.network for member in members]),
             provenance={
                 "request": self.request.to_dict(),
                 "rate": self._rate,
@@ -230,9 +232,3 @@ class TransformerRecipe:
             largest=largest_eigenvalue(problem, iterations=_LANCZOS, tolerance=1e-3),
             prediction=None,
         )
-
-    def _warnings(self) -> tuple[TrainingWarning, ...]:
-        if self.request.objective == "plain" or self.request.labels == "true":
-            return ()
-        detail = "the entropy's labels were sampled from the model, which makes it a trace of the Fisher information"
-        return (TrainingWarning("sampled_labels", detail),)
