@@ -10,12 +10,14 @@ from torch import Tensor
 from alignment.views import ahead
 
 _PEAKS, _LEAST = 4, 32  # groups for each number that is wanted, and in all: few numbers beyond those then pass
+_LONG = 1 << 15  # numbers of a row that are looked at once, as a second look would fetch them from memory again
 _GROUP, _FEW = 64, 4  # items of a group, and how many times as many groups as wanted make it worth their while
 
 
 def largest(rows: Float[Tensor, "r n"], count: int) -> tuple[Float[Tensor, "r count"], Int[Tensor, "r count"]]:
     """Returns each row's `count` largest numbers and where they are, in descending order. Ties may fall either way."""
-    return _in_groups(rows, count) if ahead.runs_ahead(rows.device) else _above_peaks(rows, count)
+    once = ahead.runs_ahead(rows.device) or rows.shape[1] > _LONG
+    return _in_groups(rows, count) if once else _above_peaks(rows, count)
 
 
 def _above_peaks(rows: Float[Tensor, "r n"], count: int) -> tuple[Float[Tensor, "r count"], Int[Tensor, "r count"]]:
