@@ -13,7 +13,8 @@ WAYS = pytest.mark.parametrize("forward", [False, True], ids=["cpu", "ahead"])
 
 @WAYS
 @pytest.mark.parametrize(
-    ("n", "count"), [(1, 1), (2, 1), (31, 12), (60, 59), (64, 12), (1000, 12), (1024, 101), (1025, 31), (5000, 7), (33_000, 11)]
+    ("n", "count"),
+    [(1, 1), (2, 1), (31, 12), (60, 59), (64, 12), (1000, 12), (1024, 101), (1025, 31), (5000, 7), (33_000, 11)],
 )
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_they_are_those_of_a_sort(n, count, dtype, forward, monkeypatch):
