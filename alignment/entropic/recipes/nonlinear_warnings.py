@@ -30,7 +30,7 @@ def nonlinear_warnings(
         if gone:
             detail = (
                 f"all held-out items are one point in {', '.join(gone)} of {member}, so that it aligns with nothing; "
-                "lower the weight decay or the strength"
+                "if the items differ, lower the weight decay or the strength"
             )
             found.append(TrainingWarning("constant_layer", detail))
     return tuple(found)
