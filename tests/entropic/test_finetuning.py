@@ -11,11 +11,11 @@ import transformers as hf
 
 from alignment.entropic.finetuning import FinetuneRequest, FinetuneResult, finetune
 from alignment.entropic.finetuning.part import Part
-from alignment.entropic.training.keeper import FakeKeeper
 from alignment.errors import DivergenceError, RequestError, TrainingError, UnknownNameError
 from alignment.models import load_encoder
 from alignment.models.trainable import open_trainable
 from alignment.references import ModelRef
+from tests.entropic.broken_off import broken_off
 
 Pretrained = Callable[[str], tuple[str, str]]
 
@@ -63,11 +63,7 @@ def test_the_objectives_differ_by_the_entropy_alone(request_: FinetuneRequest, e
 
 
 def test_a_stopped_run_goes_on_to_the_same_bits(request_: FinetuneRequest, entropic: FinetuneResult) -> None:
-    keeper = FakeKeeper(patience=1)
-    with pytest.raises(KeyboardInterrupt):
-        finetune(request_, keeper)
-    keeper.patience = None
-    done = finetune(request_, keeper)
+    done = broken_off(lambda keeper: finetune(request_, keeper))
     assert done.history == entropic.history
     for name, value in weights(done).items():
         assert torch.equal(value, weights(entropic)[name]), name

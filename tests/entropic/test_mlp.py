@@ -12,9 +12,9 @@ from alignment.entropic.classroom import classroom
 from alignment.entropic.kernels import kernel_alignment
 from alignment.entropic.recipes import TrainingRequest, train
 from alignment.entropic.recipes.mlp import MlpRecipe
-from alignment.entropic.training.keeper import FakeKeeper
 from alignment.entropic.views import View
 from alignment.errors import TrainingError, UnknownNameError
+from tests.entropic.broken_off import broken_off
 
 
 @pytest.mark.parametrize("kind", ["linear", "projection"])
@@ -98,11 +98,7 @@ def test_the_entropy_may_be_that_of_whole_batches() -> None:
 
 def test_a_killed_pair_goes_on_to_the_same_bits() -> None:
     request = TrainingRequest("mlp", steps=300, seed=5, data="digits")
-    whole, keeper = train(request), FakeKeeper(patience=1)
-    with pytest.raises(KeyboardInterrupt):
-        train(request, keeper)
-    keeper.patience = None
-    assert train(request, keeper).history == whole.history
+    assert broken_off(lambda keeper: train(request, keeper)).history == train(request).history
 
 
 def test_a_users_rows(tmp_path) -> None:

@@ -20,12 +20,13 @@ from alignment.entropic.sharpness import largest_eigenvalue
 from alignment.entropic.training.chain import chain_gradients, largest_curvature
 from alignment.entropic.training.checkpoint import pack, unpack
 from alignment.entropic.training.descent import Descent
-from alignment.entropic.training.keeper import FakeKeeper, FileKeeper
+from alignment.entropic.training.keeper import FileKeeper
 from alignment.entropic.training.lbfgs import Lbfgs
 from alignment.entropic.training.minibatch import Minibatch
 from alignment.entropic.training.trainee import Trainee
 from alignment.errors import DivergenceError, TrainingError, UnknownNameError
 from alignment.models import DenseConfig
+from tests.entropic.broken_off import broken_off
 
 SHORT = {
     "entropic": TrainingRequest(steps=100, seed=3),
@@ -38,11 +39,7 @@ SHORT = {
 @pytest.mark.parametrize("saves", [1, 3])
 def test_a_killed_run_goes_on_to_the_same_bits(kind: str, saves: int) -> None:
     whole = train(SHORT[kind])
-    keeper = FakeKeeper(patience=saves)
-    with pytest.raises(KeyboardInterrupt):
-        train(SHORT[kind], keeper)
-    keeper.patience = None
-    resumed = train(SHORT[kind], keeper)
+    resumed = broken_off(lambda keeper: train(SHORT[kind], keeper), saves)
     assert resumed.history == whole.history
     for one, other in zip(resumed.members, whole.members, strict=True):
         for p, q in zip(one.network.parameters(), other.network.parameters(), strict=True):

@@ -1,6 +1,5 @@
 """What holds of towers whatever their task is."""
 
-import pytest
 import torch
 
 from alignment.entropic.estimators import FiniteDifference, GhostNorm, PerSample
@@ -9,7 +8,7 @@ from alignment.entropic.recipes import TrainingRequest, train
 from alignment.entropic.recipes.files import model_files
 from alignment.entropic.recipes.result import TrainingResult
 from alignment.entropic.sampling import Sampling
-from alignment.entropic.training.keeper import FakeKeeper
+from tests.entropic.broken_off import broken_off
 
 
 def agree(here: Problem) -> None:
@@ -27,11 +26,7 @@ def agree(here: Problem) -> None:
 
 def goes_on(request: TrainingRequest, trained: TrainingResult) -> None:
     """Asserts that a training that is killed and begun again comes to the same bits."""
-    keeper = FakeKeeper(patience=1)
-    with pytest.raises(KeyboardInterrupt):
-        train(request, keeper)
-    keeper.patience = None
-    resumed = train(request, keeper)
+    resumed = broken_off(lambda keeper: train(request, keeper))
     assert resumed.history == trained.history
     for one, other in zip(resumed.members, trained.members, strict=True):
         assert model_files(one) == model_files(other)
