@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from alignment.activations import Activations, require_same_items
@@ -86,8 +86,10 @@ def measure(
     views = list(made or (make_views(a, scoring), make_views(b, scoring)))
     found: list[tuple[MetricResult, ReportWarning | None]] = []
     warnings = _findings("a", a, views[0]) + _findings("b", b, views[1])
+    banded = scoring.calibration.resamples and any(choice.metric.interval for choice in scoring.metrics)
+    same = copies([*views[0].layers, *views[1].layers]) if banded else None
     for done, choice in enumerate(scoring.metrics, start=1):
-        found.append(_measure_or_tell(choice, a, b, views, scoring, progress))
+        found.append(_measure_or_tell(choice, a, b, views, same, scoring, progress))
         progress("score", done, len(scoring.metrics))
         if made is None and not any(c.metric.family == choice.metric.family for c in scoring.metrics[done:]):
             for side in views:
@@ -110,20 +112,32 @@ def make_views(side: Activations, scoring: Scoring) -> Views:
 
 
 def _measure_or_tell(
-    choice: MetricChoice, a: Activations, b: Activations, views: list[Views], scoring: Scoring, progress: Progress
+    choice: MetricChoice,
+    a: Activations,
+    b: Activations,
+    views: list[Views],
+    same: Int[Tensor, " n"] | None,
+    scoring: Scoring,
+    progress: Progress,
 ) -> tuple[MetricResult, ReportWarning | None]:
     """Returns a metric's result, or one that is null and the reason, which takes no other metric's scores away."""
     nothing = _result(choice, torch.full((len(a.layers), len(b.layers)), torch.nan))
     if len(a) < choice.least_items:
         return nothing, ReportWarning("too_few_items", without_score(choice, len(a)))
     try:
-        return _measure_one(choice, a, b, views, scoring, progress), None
+        return _measure_one(choice, a, b, views, same, scoring, progress), None
     except OverBudgetError as error:
         return nothing, ReportWarning("over_budget", f"{choice.key}: {error}")
 
 
 def _measure_one(
-    choice: MetricChoice, a: Activations, b: Activations, views: list[Views], scoring: Scoring, progress: Progress
+    choice: MetricChoice,
+    a: Activations,
+    b: Activations,
+    views: list[Views],
+    same: Int[Tensor, " n"] | None,
+    scoring: Scoring,
+    progress: Progress,
 ) -> MetricResult:
     metric, count = choice.metric, scoring.calibration.permutations
     pairing = metric.pair(views[0], views[1], choice.values)
@@ -147,7 +161,7 @@ def _measure_one(
                 level=calibration.level,
                 seed=scoring.seed,
                 bounds=metric.range,
-                copies=copies([*views[0].layers, *views[1].layers]),
+                copies=same,
             ),
         )
     result = replace(result, best=best)

@@ -56,3 +56,15 @@ def test_metrics_with_too_few_items_are_null_with_the_reason_and_the_others_as_t
     told = [w.detail for w in report.warnings if w.code != "too_few_items"]
     few = [choice.key for choice in metrics if items < choice.least_items]
     assert not [key for key in few if any(key in detail.replace("unbiased_cka", "") for detail in told)]
+
+
+@pytest.mark.parametrize(("asked", "looks"), [(("mutual_knn", "cka", "unbiased_cka"), 1), (("rsa", "procrustes"), 0)])
+def test_items_that_are_there_twice_are_looked_for_once(
+    asked: tuple[str, ...], looks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    monkeypatch.setattr("alignment.comparison.score.copies", lambda layers: seen.append(len(layers)))
+    x = torch.randn(40, 5, generator=torch.Generator().manual_seed(0))
+    side = Activations(("only",), (x,), None, Origin("x", "0"))
+    score(side, side, Scoring(metrics=parse_metrics(asked), calibration=Calibration(permutations=0, resamples=20)))
+    assert seen == [2] * looks
