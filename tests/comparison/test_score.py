@@ -1,6 +1,7 @@
 """score() takes whatever precision the files have."""
 
 from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -63,7 +64,8 @@ def test_items_that_are_there_twice_are_looked_for_once(
     asked: tuple[str, ...], looks: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
-    monkeypatch.setattr("alignment.comparison.score.copies", lambda layers: seen.append(len(layers)))
+    module = import_module("alignment.comparison.score")  # the package has its function by that name
+    monkeypatch.setattr(module, "copies", lambda layers: seen.append(len(layers)))
     x = torch.randn(40, 5, generator=torch.Generator().manual_seed(0))
     side = Activations(("only",), (x,), None, Origin("x", "0"))
     score(side, side, Scoring(metrics=parse_metrics(asked), calibration=Calibration(permutations=0, resamples=20)))
